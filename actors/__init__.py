@@ -1,0 +1,1 @@
+"""Who says it: one module or package per subsystem of the kernel."""

@@ -1,0 +1,178 @@
+"""Fair locks with the kernel's names. The n-th to ask is the n-th to get it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from protocol.engine import LockContended, LockGranted, LockReleased
+
+from actors.base.footprint import COMMUTE, READ, WRITE
+from actors.base.port import wait
+
+if TYPE_CHECKING:
+    from actors.base.actor import Actor
+
+
+class TicketLock:
+    """A sleeping lock, exclusive or shared, as mmap_lock, a page lock or a page-table lock.
+
+    An acquire takes a ticket (writes `queue`); the grant is always a delivery of its own, also when the lock
+    is free, so that a release commutes with a later request (granularity.md, rule c). Holders are contexts:
+    what one kernel thread does through several actors is one holder.
+
+    name: as the kernel calls it, with its object: "page lock 7".
+    """
+
+    __slots__ = ("_actor", "_holders", "_queue", "_shared", "name")
+
+    def __init__(self, actor: Actor, name: str) -> None:
+        self._actor = actor
+        self.name = name
+        self._holders: list[str] = []
+        self._shared = False
+        self._queue: deque[tuple[int, bool, str, bool]] = deque()
+
+    @property
+    def held(self) -> bool:
+        """True if somebody holds it (a try-lock's look: reads queue and serving)."""
+        self._note("queue", READ)
+        self._note("serving", READ)
+        return bool(self._holders)
+
+    @property
+    def idle(self) -> bool:
+        """True if nobody holds it or waits for it; for owners that keep locks on demand. Not recorded."""
+        return not self._holders and not self._queue
+
+    def acquire(self, *, shared: bool = False) -> Awaitable[None]:
+        """Take a ticket now; await the result to hold the lock."""
+        port = self._actor.port
+        token = port.reserve()
+        context = port.context
+        self._note("queue", COMMUTE if shared else WRITE)
+        contended = bool(self._queue) or not self._admits(shared)
+        self._queue.append((token, shared, context, contended))
+        if contended:
+            port.waits(token, self.name)
+            port.trace(LockContended(lock=self.name, waiter=context, holders=tuple(self._holders)))
+        self._grant()
+        return wait(token)
+
+    def try_acquire(self, *, shared: bool = False) -> bool:
+        """Take the lock only if nobody holds it or waits for it."""
+        self._note("queue", READ | WRITE)
+        self._note("serving", READ)
+        if self._queue or not self._admits(shared):
+            return False
+        self._shared = shared
+        self._holders.append(self._actor.port.context)
+        return True
+
+    def release(self, context: str | None = None) -> None:
+        """Give it back. context: the holder, if another context releases for it (end of I/O)."""
+        holder = self._actor.port.context if context is None else context
+        if not self._holders:
+            raise LockError(f"{self._actor.address}: {self.name} released by {holder}, but nobody holds it")
+        if holder in self._holders:
+            self._holders.remove(holder)
+        elif not self._shared:
+            self._holders.clear()
+        else:
+            raise LockError(f"{self._actor.address}: {self.name} released by {holder}, held by {self._holders}")
+        self._note("serving", COMMUTE)
+        if self._queue:
+            self._actor.port.trace(LockReleased(lock=self.name, holder=holder))
+        self._grant()
+
+    def shared(self) -> _Shared:
+        """``async with lock.shared():`` holds it for reading."""
+        return _Shared(self)
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release_unless_dead(kind)
+
+    def _release_unless_dead(self, kind: type[BaseException] | None) -> None:
+        # A context that dies in BUG() holds its locks for ever: that is half of the damage of S01.
+        from actors.base.port import ContextDied
+
+        if kind is None or not issubclass(kind, ContextDied):
+            self.release()
+
+    def _admits(self, shared: bool) -> bool:
+        return not self._holders or (shared and self._shared)
+
+    def _grant(self) -> None:
+        while self._queue and self._admits(self._queue[0][1]):
+            token, shared, context, contended = self._queue.popleft()
+            self._shared = shared
+            self._holders.append(context)
+            if contended:
+                self._actor.port.trace(LockGranted(lock=self.name, holder=context))
+            self._actor.port.wake(token)
+
+    def _note(self, field: str, mode: int) -> None:
+        self._actor.port.recorder.note(self.name, field, mode)
+
+
+class _Shared:
+    """The reader's side of a lock as an async context manager."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, lock: TicketLock) -> None:
+        self._lock = lock
+
+    async def __aenter__(self) -> None:
+        await self._lock.acquire(shared=True)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock._release_unless_dead(kind)
+
+
+class WaitQueue:
+    """Contexts that sleep until something becomes true (wait_on_page_writeback, a gate of the script).
+
+    The condition is tested by the caller before it sleeps, in the same event; `wake_all` is called in the
+    event that makes it true. So no wake-up is lost and nobody spins.
+    """
+
+    __slots__ = ("_actor", "_tokens", "name")
+
+    def __init__(self, actor: Actor, name: str) -> None:
+        self._actor = actor
+        self.name = name
+        self._tokens: list[int] = []
+
+    def sleep(self) -> Awaitable[None]:
+        """Sleep until the next `wake_all`."""
+        token = self._actor.port.reserve()
+        self._actor.port.recorder.note(self.name, "sleepers", COMMUTE)
+        self._actor.port.waits(token, self.name)
+        self._tokens.append(token)
+        return wait(token)
+
+    def wake_all(self) -> None:
+        """Wake everyone who sleeps now."""
+        self._actor.port.recorder.note(self.name, "sleepers", READ | WRITE)
+        tokens, self._tokens = self._tokens, []
+        for token in tokens:
+            self._actor.port.wake(token)
+
+    @property
+    def empty(self) -> bool:
+        """True if nobody sleeps here. Not recorded: for owners that keep queues on demand."""
+        return not self._tokens
+
+
+class LockError(RuntimeError):
+    """A lock was released by someone who does not hold it: a bug of the actor program."""

@@ -1,0 +1,133 @@
+"""The timed driver: one history, in the total order (time, destination, source, sequence number)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from heapq import heappop, heappush
+from typing import Any, TypeVar
+
+from actors.base.actor import Actor
+from actors.base.footprint import Recorder
+from actors.base.port import Port
+from protocol.codec import Codec
+from protocol.message import Message, Tracepoint
+
+from gupsim.engine.core import Core, Item
+from gupsim.engine.errors import LimitReached
+from gupsim.engine.fence import fence
+from gupsim.engine.links import Links, LinkSpeed
+from gupsim.engine.port import ActorPort
+from gupsim.engine.stuck import stuck_contexts
+
+A = TypeVar("A", bound=Actor)
+
+
+class TimedWorld:
+    """Actors, virtual time and a heap of messages under way.
+
+    seed: of all latencies and all actors' random streams.
+    speeds: latencies; the first rule that matches a link counts.
+    codec: if given, every message crosses its link as MessagePack; without it, by reference (messages are
+        immutable, so nobody can tell; a test holds that the trace is the same).
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        speeds: Sequence[LinkSpeed] = (),
+        codec: Codec | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._heap: list[Item] = []
+        self._links = Links(seed, speeds)
+        wire = (lambda message: codec.decode(codec.encode(message))) if codec is not None else None
+        self.core = Core(
+            partial(heappush, self._heap), self._links.due, seed=seed, recorder=recorder, wire=wire
+        )
+        self.events = 0
+        self.on_delivery: Callable[[Item], None] | None = None
+        self._factories: list[tuple[ActorPort, Callable[[Port], Actor]]] = []
+        self._sealed = False
+
+    @property
+    def now(self) -> int:
+        """Virtual time in nanoseconds."""
+        return self.core.now
+
+    def add(self, address: str, kind: Callable[..., A], *args: Any, **options: Any) -> A:
+        """Create the actor ``kind(address, port, *args, **options)``."""
+        port = self.core.port(address)
+        actor = kind(address, port, *args, **options)
+        self.core.add(actor, port)
+        return actor
+
+    def seal(self) -> None:
+        """No more actors. Called by the first `post`."""
+        if not self._sealed:
+            self._sealed = True
+            self.core.seal()
+            self._links.names.extend(port.address for port in self.core.ports)
+
+    def post(self, dst: str, message: Message, at: int = 0, context: str = "") -> None:
+        """A first message, from outside the world. at: virtual time in ns."""
+        self.seal()
+        self.core.post(dst, message, max(at, self.core.now), context)
+
+    def on_tracepoint(self, reader: Callable[[ActorPort, Tracepoint], None]) -> None:
+        """Pass every tracepoint to `reader`."""
+        self.core.on_tracepoint = reader
+
+    def run(self, *, until: int | None = None, limit: int | None = None) -> bool:
+        """Deliver until nothing is under way; True if that was reached.
+
+        until: stop before the first delivery later than this virtual time (ns).
+        limit: stop after so many deliveries more.
+        """
+        self.seal()
+        heap, deliver, log = self._heap, self.core.deliver, self.on_delivery
+        stop_at = self.events + limit if limit is not None else -1
+        with fence():
+            while heap:
+                if until is not None and heap[0][0] > until:
+                    return False
+                if self.events == stop_at:
+                    return False
+                item = heappop(heap)
+                self.events += 1
+                if log is not None:
+                    log(item)
+                deliver(item)
+        return True
+
+    def run_all(self, limit: int) -> None:
+        """Run to the end; LimitReached if that takes more than `limit` deliveries."""
+        if not self.run(limit=limit):
+            raise LimitReached(f"still running after {limit} deliveries, at {self.core.now} ns of virtual time")
+
+    async def arun(
+        self, *, until: int | None = None, slice_events: int = 20_000, pause: Callable[[int], float] | None = None
+    ) -> None:
+        """As `run`, from within a host event loop (asyncio or uvloop), which gets a turn between slices.
+
+        pause: given the virtual time, the real seconds to wait before the next slice (slow motion).
+        """
+        while not self.run(until=until, limit=slice_events):
+            if until is not None and self._heap and self._heap[0][0] > until:
+                return
+            await asyncio.sleep(pause(self.core.now) if pause else 0)
+
+    def report_stuck(self) -> int:
+        """Trace every context that waits although nothing is under way; returns how many."""
+        if self._heap:
+            return 0
+        stuck = stuck_contexts(self.core)
+        for port, tracepoint in stuck:
+            self.core.trace(port, tracepoint)
+        return len(stuck)
+
+    def close(self) -> None:
+        """Drop the contexts that still wait."""
+        self.core.close()

@@ -1,0 +1,358 @@
+"""The MM core: address spaces, page tables, faults, get_user_pages, reverse map.
+
+Addresses are in bytes, `mm` names an address space (as "app"), `pages` and `nr` count 4 KiB pages.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+from protocol.message import Done, Flag, Message, Request, Status, Tracepoint
+
+
+class Prot(IntFlag):
+    """PROT_* and VM_*: what a mapping allows."""
+
+    READ = 1
+    WRITE = 2
+    EXEC = 4
+
+
+class Foll(IntFlag):
+    """FOLL_* flags of get_user_pages and pin_user_pages."""
+
+    WRITE = 1
+    GET = 2
+    """Internal: plain references. Callers of get_user_pages get it implied."""
+    PIN = 4
+    """Internal: pins. Callers of pin_user_pages get it implied."""
+    LONGTERM = 8
+    FORCE = 16
+    NOFAULT = 32
+    FAST_ONLY = 64
+    UNSHARE = 128
+    """Internal: fault to unshare before a read-only pin (5.19)."""
+
+
+class EntryKind(IntEnum):
+    """What a page-table entry is (B1)."""
+
+    NONE = 0
+    TABLE = 1
+    PAGE = 2
+    SWAP = 3
+
+
+class Entry(Message, frozen=True):
+    """One page-table entry, read as a whole.
+
+    target: pfn of a PAGE, id of a TABLE, slot of a SWAP entry. generation: of the table page that it points to.
+    """
+
+    kind: int = EntryKind.NONE
+    target: int = 0
+    generation: int = 0
+    writable: bool = False
+    dirty: bool = False
+    young: bool = False
+    special: bool = False
+    """pte_special: no struct page semantics (the zero page)."""
+    protnone: bool = False
+
+
+class Mmap(Request["Mapped"], frozen=True):
+    """mmap(2) by a process. fs, ino, pgoff: the file and first page; fs "" for anonymous memory."""
+
+    mm: str
+    pages: int
+    prot: int
+    shared: bool
+    fs: str = ""
+    ino: int = 0
+    pgoff: int = 0
+
+
+class Mapped(Message, frozen=True):
+    """Address of a new mapping, or a negative errno. Answers Mmap."""
+
+    address: int
+
+
+class Munmap(Request[Status], frozen=True):
+    """munmap(2): zap the entries, flush, then free the pages (B4)."""
+
+    mm: str
+    address: int
+    pages: int
+
+
+class Mprotect(Request[Status], frozen=True):
+    """mprotect(2). -12 (-ENOMEM) if part of the range is not mapped."""
+
+    mm: str
+    address: int
+    pages: int
+    prot: int
+
+
+class MadviseDontneed(Request[Status], frozen=True):
+    """madvise(MADV_DONTNEED): zap under the mmap lock held for reading."""
+
+    mm: str
+    address: int
+    pages: int
+
+
+class ExitMm(Request[Done], frozen=True):
+    """exit_mmap(): the address space goes."""
+
+    mm: str
+
+
+class ActivateMm(Request[Done], frozen=True):
+    """switch_mm(): `cpu` (an address) runs threads of this mm from now on and gets its shootdowns (mm_cpumask)."""
+
+    mm: str
+    cpu: str
+
+
+class KillPending(Request[Done], frozen=True):
+    """SIGKILL is pending for the threads of this mm: slow GUP gives up (B2, steps 1 and 4)."""
+
+    mm: str
+
+
+class HandleFault(Request[Status], frozen=True):
+    """handle_mm_fault() after a CPU's page fault: 0, or -14 (-EFAULT: SIGSEGV) or -5 (-EIO: SIGBUS)."""
+
+    mm: str
+    address: int
+    write: bool
+
+
+class WalkHardware(Request["Translation"], frozen=True):
+    """The MMU of `cpu` walks the tables after a TLB miss, and sets the accessed (and for a write the dirty) bit as
+    one atomic step with its last read."""
+
+    mm: str
+    address: int
+    write: bool
+    cpu: str
+
+
+class Translation(Message, frozen=True):
+    """What goes into the TLB; ok False: page fault. Answers WalkHardware."""
+
+    ok: bool
+    pfn: int = 0
+    writable: bool = False
+    dirty: bool = False
+
+
+class SetDirtyBit(Request[Flag], frozen=True):
+    """A store through a TLB entry without D: the MMU sets D in the page-table entry, and faults (answers no) if the
+    entry is no longer present and writable (B0, case b)."""
+
+    mm: str
+    address: int
+    pfn: int
+
+
+class ReadRoot(Request[Entry], frozen=True):
+    """pgd of the mm, as a TABLE entry. From the GUP-fast walk of a cpu."""
+
+    mm: str
+
+
+class ReadEntry(Request[Entry], frozen=True):
+    """One lockless read of one page-table entry (B1). table: id of the table page, generation as found in the entry
+    that led there; `index` within it. From the GUP-fast walk of a cpu."""
+
+    mm: str
+    table: int
+    generation: int
+    index: int
+
+
+class ReadLevels(Request["Levels"], frozen=True):
+    """How many levels the page tables have. From a cpu, once per mm."""
+
+    mm: str
+
+
+class Levels(Message, frozen=True):
+    """levels: 2..5; bits: address bits decoded per level; special: whether the platform has pte_special."""
+
+    levels: int
+    bits: int
+    special: bool
+
+
+class FastPinBegin(Request["PinSequence"], frozen=True):
+    """Before a fast pin: set MMF_HAS_PINNED and read write_protect_seq (B1, steps 2 and 5)."""
+
+    mm: str
+
+
+class PinSequence(Message, frozen=True):
+    """write_protect_seq: odd while a fork write-protects. Answers FastPinBegin and FastPinEnd."""
+
+    sequence: int
+
+
+class FastPinEnd(Request[PinSequence], frozen=True):
+    """After a fast pin: read write_protect_seq again."""
+
+    mm: str
+
+
+class GetUserPages(Request["UserPages"], frozen=True):
+    """Slow get_user_pages() / pin_user_pages() (B2), also its _remote forms. From drivers, fs (direct I/O), cpus.
+
+    flags: bits of `Foll`; holder: who will release the pages, as "driver/nic".
+    """
+
+    mm: str
+    address: int
+    nr: int
+    flags: int
+    holder: str
+    remote: bool = False
+
+
+class UserPages(Message, frozen=True):
+    """result: number of pages, or a negative errno; the frames of the pages obtained, in order."""
+
+    result: int
+    pfns: tuple[int, ...] = ()
+
+
+class PageMkclean(Request[Flag], frozen=True):
+    """page_mkclean() (B11, step 4): in every mapping of the file page clear, flush, write-protect and clean the entry.
+    True if any was dirty or writable. From the flusher, page locked."""
+
+    pfn: int
+    fs: str
+    ino: int
+    index: int
+
+
+class PageReferenced(Request[Flag], frozen=True):
+    """page_referenced(): test and clear the accessed bits of all mappings (B9, step 3). From reclaim."""
+
+    pfn: int
+
+
+class TryToUnmap(Request["Unmapped"], frozen=True):
+    """try_to_unmap() (B9, step 5): clear every entry that maps the page, move the dirty bit to the page, flush.
+    slot: swap slot to leave in the entries of an anonymous page, or -1. From reclaim, page locked."""
+
+    pfn: int
+    slot: int = -1
+
+
+class Unmapped(Message, frozen=True):
+    """ok: no mapping is left. Answers TryToUnmap."""
+
+    ok: bool
+
+
+class UnmapRange(Request[Done], frozen=True):
+    """unmap_mapping_range(): zap the entries of a file range in every address space. From fs (truncate, direct I/O).
+    first: page index; pages: how many."""
+
+    fs: str
+    ino: int
+    first: int
+    pages: int
+
+
+class Fault(Tracepoint, frozen=True, tag="mm:fault"):
+    """A page fault was handled; error 0, or a negative errno."""
+
+    mm: str
+    address: int
+    write: bool
+    pfn: int
+    error: int
+
+    def say(self) -> str:
+        kind = "write" if self.write else "read"
+        end = f"page {self.pfn} mapped" if not self.error else f"error {self.error}"
+        return f"{kind} fault of {self.mm} at {self.address:#x}: {end}"
+
+
+class EntryChanged(Tracepoint, frozen=True, tag="mm:pte"):
+    """A page-table entry changed. now: "none", "ro", "rw", "rw,dirty", "swap". why: the function that did it."""
+
+    mm: str
+    address: int
+    pfn: int
+    now: str
+    why: str
+
+    def say(self) -> str:
+        return f"{self.why}: entry of {self.mm} at {self.address:#x} (page {self.pfn}) is {self.now}"
+
+
+class PagesPinned(Tracepoint, frozen=True, tag="mm:pin"):
+    """get_user_pages (pin False) or pin_user_pages (pin True) returned `result`."""
+
+    mm: str
+    address: int
+    nr: int
+    flags: int
+    pin: bool
+    holder: str
+    result: int
+    pfns: tuple[int, ...]
+    fast: bool
+
+    def say(self) -> str:
+        call = ("pin_user_pages" if self.pin else "get_user_pages") + ("_fast" if self.fast else "")
+        flags = "|".join(str(flag.name) for flag in Foll if flag & self.flags) or "0"
+        pages = f", pages {', '.join(map(str, self.pfns))}" if self.pfns else ""
+        return f"{self.holder}: {call}({self.mm}, {self.address:#x}, {self.nr}, {flags}) = {self.result}{pages}"
+
+
+class Mkclean(Tracepoint, frozen=True, tag="mm:mkclean"):
+    """page_mkclean ended: every mapping of the page is read-only and clean. dirty: one was not."""
+
+    pfn: int
+    mappings: int
+    dirty: bool
+
+    def say(self) -> str:
+        return f"page_mkclean: {self.mappings} mapping(s) of page {self.pfn} are read-only and clean now"
+
+
+class Unmap(Tracepoint, frozen=True, tag="mm:unmap"):
+    """try_to_unmap ended."""
+
+    pfn: int
+    ok: bool
+
+    def say(self) -> str:
+        return f"try_to_unmap: page {self.pfn} {'is mapped nowhere now' if self.ok else 'stays mapped'}"
+
+
+class MmLayout(Tracepoint, frozen=True, tag="mm:layout"):
+    """A process changed its own mapping. what: "mmap", "munmap", "mprotect", "dontneed", "exit"."""
+
+    mm: str
+    what: str
+    address: int
+    pages: int
+
+    def say(self) -> str:
+        return f"{self.mm}: {self.what} of {self.pages} page(s) at {self.address:#x}"
+
+
+MESSAGES: tuple[type[Message], ...] = (
+    Entry, Mmap, Mapped, Munmap, Mprotect, MadviseDontneed, ExitMm, ActivateMm, KillPending, HandleFault,
+    WalkHardware, Translation, SetDirtyBit, ReadRoot, ReadEntry, ReadLevels, Levels, FastPinBegin, PinSequence,
+    FastPinEnd, GetUserPages, UserPages, PageMkclean, PageReferenced, TryToUnmap, Unmapped, UnmapRange,
+)
+TRACEPOINTS: tuple[type[Tracepoint], ...] = (
+    Fault, EntryChanged, PagesPinned, Mkclean, Unmap, MmLayout,
+)

@@ -1,0 +1,127 @@
+"""vmscan: LRU lists, isolation, the nine steps of B9, swap."""
+
+from __future__ import annotations
+
+from protocol.message import Done, Message, Request, Tracepoint
+
+
+class LruAdd(Request[Done], frozen=True):
+    """folio_add_lru(). anon: to the anonymous lists. From mm and fs, for a page that they just made."""
+
+    pfn: int
+    anon: bool
+
+
+class LruDel(Message, frozen=True):
+    """The page was freed while on an LRU list. From memmap."""
+
+    pfn: int
+
+
+class Shrink(Request["Reclaimed"], frozen=True):
+    """shrink_node(): scan `pages` pages of the inactive lists. kswapd: may write dirty file pages (<= 6.15).
+    anon: also scan the anonymous lists (needs swap). From process (a nudge) and memory pressure."""
+
+    pages: int
+    kswapd: bool = True
+    anon: bool = True
+
+
+class Reclaimed(Message, frozen=True):
+    """Pages scanned and pages freed. Answers Shrink."""
+
+    scanned: int
+    freed: int
+
+
+class LruRemovePinned(Request[Done], frozen=True):
+    """Proposal P2: the first pin takes the page off the LRU. From whoever pins."""
+
+    pfn: int
+
+
+class LruReturnUnpinned(Request[Done], frozen=True):
+    """Proposal P2: the last unpin puts it back."""
+
+    pfn: int
+
+
+class SwapIn(Request["SwappedIn"], frozen=True):
+    """do_swap_page(): the frame of swap slot `slot`, from the swap cache or read from the swap device.
+    Answered with the page locked and a reference held for the caller. From mm."""
+
+    slot: int
+
+
+class SwappedIn(Message, frozen=True):
+    """pfn, or a negative errno. exclusive: the slot remembers PageAnonExclusive (5.19). Answers SwapIn."""
+
+    pfn: int
+    exclusive: bool = False
+
+
+class SwapFree(Request[Done], frozen=True):
+    """swap_free(): one entry that named `slot` is gone. From mm."""
+
+    slot: int
+
+
+class LruIsolate(Tracepoint, frozen=True, tag="vmscan:isolate"):
+    """A page was taken off its LRU list, with a reference, to be reclaimed."""
+
+    pfn: int
+    refs: int
+
+    def say(self) -> str:
+        return f"reclaim isolated page {self.pfn}: refcount {self.refs}"
+
+
+class ShrinkOutcome(Tracepoint, frozen=True, tag="vmscan:outcome"):
+    """What became of one isolated page. outcome: "freed", "activate", "keep"; why: the step that decided."""
+
+    pfn: int
+    outcome: str
+    why: str
+
+    def say(self) -> str:
+        return f"reclaim {'freed' if self.outcome == 'freed' else 'keeps'} page {self.pfn}: {self.why}"
+
+
+class ReleaseBuffersDone(Tracepoint, frozen=True, tag="vmscan:release_buffers"):
+    """Step 8: the file system was asked to drop the buffers. unexpected: references beyond those of page cache,
+    buffers and isolation at that moment: a suspected GUP, which this step does not look at."""
+
+    pfn: int
+    ok: bool
+    unexpected: int
+
+    def say(self) -> str:
+        extra = f"; {self.unexpected} unexpected reference(s): somebody still uses it" if self.unexpected > 0 else ""
+        return f"reclaim had the file system {'drop' if self.ok else 'refuse to drop'} the buffers of page {self.pfn}{extra}"
+
+
+class FreezeRefused(Tracepoint, frozen=True, tag="vmscan:freeze_refused"):
+    """Step 9: the refcount was not the expected one, or the page was dirty: it stays in the cache."""
+
+    pfn: int
+    expected: int
+    why: str
+
+    def say(self) -> str:
+        return f"reclaim could not take page {self.pfn} out of the cache ({self.why}): it stays"
+
+
+class SwapOut(Tracepoint, frozen=True, tag="swap:out"):
+    """add_to_swap(): an anonymous page got a slot and entered the swap cache."""
+
+    pfn: int
+    slot: int
+
+    def say(self) -> str:
+        return f"page {self.pfn} entered the swap cache, slot {self.slot}"
+
+
+MESSAGES: tuple[type[Message], ...] = (
+    LruAdd, LruDel, Shrink, Reclaimed, LruRemovePinned, LruReturnUnpinned, SwapIn, SwappedIn, SwapFree,
+)
+TRACEPOINTS: tuple[type[Tracepoint], ...] = (LruIsolate, ShrinkOutcome, ReleaseBuffersDone, FreezeRefused, SwapOut)
