@@ -3,7 +3,13 @@ script its timing with `after` and `until`. A searched run has no director: ther
 
 from __future__ import annotations
 
+from typing import Final
+
 from protocol.message import Done, Message, Request
+
+
+DIRECTOR: Final = "h0/director"
+"""Where it is reached, from every host: there is one director in a world."""
 
 
 class Seen(Message, frozen=True):

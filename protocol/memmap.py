@@ -71,11 +71,14 @@ class GetRefs(Request[Done], frozen=True):
 
 
 class TryGet(Request[Flag], frozen=True):
-    """folio_try_get() of GUP-fast: add unless zero (B1, P6); refuses a negative count if that era guards it."""
+    """folio_try_get(): add unless zero; refuses a negative count if that era guards it.
+
+    GUP-fast (B1, P6) takes kind "gup", to be turned into a pin by ToPin; reclaim's isolation kind "isolate"."""
 
     pfn: int
     amount: int
     holder: str
+    kind: str = "gup"
 
 
 class ToPin(Request[Done], frozen=True):
@@ -155,6 +158,12 @@ class Counts(Message, frozen=True):
 
     refs: int
     maps: int
+
+
+class PageMapped(Request[Flag], frozen=True):
+    """page_mapped(): does any page-table entry map the page? Reads the mapcount alone."""
+
+    pfn: int
 
 
 class AddMaps(Request[Done], frozen=True):
@@ -362,7 +371,7 @@ class MaybePinnedAsked(Tracepoint, frozen=True, tag="page:maybe_dma_pinned"):
 
 MESSAGES: tuple[type[Message], ...] = (
     AllocPages, Allocated, GetRefs, TryGet, ToPin, GrabFolio, PutRefs, UnpinRefs, MaybeDmaPinned, FreezeRefs,
-    UnfreezeRefs, FreeFrozen, ReadCounts, Counts, AddMaps, ChangeFlags, ReadFlags, OldFlags, SetMapping, ReadMapping,
+    UnfreezeRefs, FreeFrozen, ReadCounts, Counts, PageMapped, AddMaps, ChangeFlags, ReadFlags, OldFlags, SetMapping, ReadMapping,
     Mapping, LockPage, TryLockPage, UnlockPage, WaitWriteback, WaitUnpinned, ReadVmstat, Vmstat,
 )
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (

@@ -28,9 +28,16 @@ class ReadMemory(Request["MemoryData"], frozen=True):
 
 
 class MemoryData(Message, frozen=True):
-    """Bytes read. Answers ReadMemory."""
+    """Bytes read. Answers ReadMemory and ReadFrame."""
 
     data: Data
+
+
+class ReadFrame(Request["MemoryData"], frozen=True):
+    """All bytes of frame `pfn` at once, which no part of the machine can do. From the observer, when nothing happens
+    any more."""
+
+    pfn: int
 
 
 class WriteMemory(Request[Done], frozen=True):
@@ -89,5 +96,5 @@ class MemoryZero(Tracepoint, frozen=True, tag="memory:zero"):
         return f"page {self.pfn} cleared"
 
 
-MESSAGES: tuple[type[Message], ...] = (ReadMemory, MemoryData, WriteMemory, ZeroFrame)
+MESSAGES: tuple[type[Message], ...] = (ReadMemory, ReadFrame, MemoryData, WriteMemory, ZeroFrame)
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (MemoryWrite, MemoryRead, MemoryZero)

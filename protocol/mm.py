@@ -58,6 +58,8 @@ class Entry(Message, frozen=True):
     special: bool = False
     """pte_special: no struct page semantics (the zero page)."""
     protnone: bool = False
+    exclusive: bool = False
+    """A SWAP entry that remembers PageAnonExclusive (5.19)."""
 
 
 class Mmap(Request["Mapped"], frozen=True):
@@ -174,20 +176,6 @@ class ReadEntry(Request[Entry], frozen=True):
     index: int
 
 
-class ReadLevels(Request["Levels"], frozen=True):
-    """How many levels the page tables have. From a cpu, once per mm."""
-
-    mm: str
-
-
-class Levels(Message, frozen=True):
-    """levels: 2..5; bits: address bits decoded per level; special: whether the platform has pte_special."""
-
-    levels: int
-    bits: int
-    special: bool
-
-
 class FastPinBegin(Request["PinSequence"], frozen=True):
     """Before a fast pin: set MMF_HAS_PINNED and read write_protect_seq (B1, steps 2 and 5)."""
 
@@ -209,7 +197,8 @@ class FastPinEnd(Request[PinSequence], frozen=True):
 class GetUserPages(Request["UserPages"], frozen=True):
     """Slow get_user_pages() / pin_user_pages() (B2), also its _remote forms. From drivers, fs (direct I/O), cpus.
 
-    flags: bits of `Foll`; holder: who will release the pages, as "driver/nic".
+    flags: bits of `Foll`; holder: who will release the pages, as "driver/nic". inner: asked by the fast form, which
+    reports the call itself.
     """
 
     mm: str
@@ -218,6 +207,7 @@ class GetUserPages(Request["UserPages"], frozen=True):
     flags: int
     holder: str
     remote: bool = False
+    inner: bool = False
 
 
 class UserPages(Message, frozen=True):
@@ -350,7 +340,7 @@ class MmLayout(Tracepoint, frozen=True, tag="mm:layout"):
 
 MESSAGES: tuple[type[Message], ...] = (
     Entry, Mmap, Mapped, Munmap, Mprotect, MadviseDontneed, ExitMm, ActivateMm, KillPending, HandleFault,
-    WalkHardware, Translation, SetDirtyBit, ReadRoot, ReadEntry, ReadLevels, Levels, FastPinBegin, PinSequence,
+    WalkHardware, Translation, SetDirtyBit, ReadRoot, ReadEntry, FastPinBegin, PinSequence,
     FastPinEnd, GetUserPages, UserPages, PageMkclean, PageReferenced, TryToUnmap, Unmapped, UnmapRange,
 )
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (

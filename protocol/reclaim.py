@@ -20,11 +20,13 @@ class LruDel(Message, frozen=True):
 
 class Shrink(Request["Reclaimed"], frozen=True):
     """shrink_node(): scan `pages` pages of the inactive lists. kswapd: may write dirty file pages (<= 6.15).
-    anon: also scan the anonymous lists (needs swap). From process (a nudge) and memory pressure."""
+    anon: also scan the anonymous lists (needs swap). force: take pages although they were referenced recently
+    (ignore_references, as MADV_PAGEOUT and CMA do). From process (a nudge) and memory pressure."""
 
     pages: int
     kswapd: bool = True
     anon: bool = True
+    force: bool = False
 
 
 class Reclaimed(Message, frozen=True):
@@ -70,10 +72,10 @@ class LruIsolate(Tracepoint, frozen=True, tag="vmscan:isolate"):
     """A page was taken off its LRU list, with a reference, to be reclaimed."""
 
     pfn: int
-    refs: int
+    refs: int = -1
 
     def say(self) -> str:
-        return f"reclaim isolated page {self.pfn}: refcount {self.refs}"
+        return f"reclaim isolated page {self.pfn}"
 
 
 class ShrinkOutcome(Tracepoint, frozen=True, tag="vmscan:outcome"):
@@ -93,7 +95,7 @@ class ReleaseBuffersDone(Tracepoint, frozen=True, tag="vmscan:release_buffers"):
 
     pfn: int
     ok: bool
-    unexpected: int
+    unexpected: int = -1
 
     def say(self) -> str:
         extra = f"; {self.unexpected} unexpected reference(s): somebody still uses it" if self.unexpected > 0 else ""

@@ -201,11 +201,13 @@ class Writeback(Step, frozen=True, tag=_word, kw_only=True):
 
 class Shrink(Step, frozen=True, tag=_word, kw_only=True):
     """Memory pressure: kswapd scans `pages` pages of the inactive lists. direct: direct reclaim, which writes no file
-    pages. anon: also anonymous pages (needs swap)."""
+    pages. anon: also anonymous pages (needs swap). force: take pages although they were referenced since the last
+    scan; without it a page that was touched is only seen to be old the second time."""
 
     pages: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 1
     direct: bool = False
     anon: bool = True
+    force: bool = False
 
 
 class Wait(Step, frozen=True, tag=_word, kw_only=True):

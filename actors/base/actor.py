@@ -37,6 +37,9 @@ class Actor:
     """
 
     handlers: ClassVar[dict[type[Message], str]] = {}
+    """Name of the method that handles each message class."""
+    methods: ClassVar[dict[type[Message], Callable[[Any, Any], Any]]] = {}
+    """The same as functions, which a driver calls with the actor and the message."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -50,6 +53,7 @@ class Actor:
                     raise TypeError(f"{cls.__name__} handles {kind.__name__} twice: {table[kind]} and {name}")
                 table[kind] = name
         cls.handlers = table
+        cls.methods = {kind: getattr(cls, name) for kind, name in table.items()}
 
     def __init__(self, address: str, port: Port) -> None:
         self.address = address

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from actors.rules.rules import (
     CowReuse, DirtyWarning, DirtyWithoutBuffers, DriverCall, FastHeadRecheck, FastPmdRecheck, FastRange, ForceCow,
     ForkSequence, KernelRules, LongtermApi, LongtermFileWrite, OdirectCall, OverflowGuard, PinApi, ReclaimPinnedAnon,
-    ReclaimPinnedFile, ReclaimWrites, StablePages, UnmapPinnedAnon, UnshareForPin, ZeroPagePin,
+    ReclaimPinnedFile, ReclaimWrites, StablePages, UnmapPinnedAnon, UnshareForPin, ZapRmap, ZeroPagePin,
 )
 
 V4_20 = KernelRules(
@@ -25,6 +25,7 @@ V4_20 = KernelRules(
     cow_reuse=CowReuse.MAPCOUNT,
     unshare_for_pin=UnshareForPin.AS_IS,
     zero_page_pin=ZeroPagePin.COUNTED,
+    zap_rmap=ZapRmap.BEFORE_FLUSH,
     reclaim_pinned_anon=ReclaimPinnedAnon.ALLOWED,
     unmap_pinned_anon=UnmapPinnedAnon.UNMAP,
     reclaim_pinned_file=ReclaimPinnedFile.STRIP,
@@ -66,6 +67,7 @@ V6_12 = replace(
     fast_range=FastRange.OVERFLOW_ERRNO,
     longterm_file_write=LongtermFileWrite.REFUSED,
     zero_page_pin=ZeroPagePin.IGNORED,
+    zap_rmap=ZapRmap.AFTER_FLUSH,
     reclaim_pinned_file=ReclaimPinnedFile.KEEP_BUFFERS,
     stable_pages=StablePages.MAPPING,
 )

@@ -125,6 +125,13 @@ class ZeroPagePin(RuleValue):
     IGNORED = "ignored", "neither pin nor unpin touches it (6.5) [M; S 6.12]"
 
 
+class ZapRmap(RuleValue):
+    """When zap removes a dirty file page from the reverse map, seen from the TLB flush (B4, S34)."""
+
+    BEFORE_FLUSH = "before_flush", "page_mkclean can miss a CPU that still writes through its TLB [S <= 6.1]"
+    AFTER_FLUSH = "after_flush", "delayed rmap (5df397dec7c4, 6.2) [M; S 6.12]"
+
+
 class ReclaimPinnedAnon(RuleValue):
     """Step 4 of B9: may a pinned anonymous page enter the swap cache (S11)?"""
 
@@ -222,6 +229,7 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     cow_reuse: CowReuse
     unshare_for_pin: UnshareForPin
     zero_page_pin: ZeroPagePin
+    zap_rmap: ZapRmap
     reclaim_pinned_anon: ReclaimPinnedAnon
     unmap_pinned_anon: UnmapPinnedAnon
     reclaim_pinned_file: ReclaimPinnedFile

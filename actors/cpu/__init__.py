@@ -1,0 +1,10 @@
+"""CPUs."""
+
+from actors.cpu.gup_fast import GupFast
+
+
+class Cpu(GupFast):
+    """One CPU of a host."""
+
+
+__all__ = ["Cpu"]

@@ -1,0 +1,279 @@
+"""handle_mm_fault(): what happens at a page fault, and at a fault that GUP makes by itself (B2 step 6, B8, B10)."""
+
+from __future__ import annotations
+
+import errno
+
+from msgspec.structs import replace
+from protocol import fs, memmap, memory
+from protocol.memmap import ZERO_PFN, Page
+from protocol.memory import PAGE_SIZE
+from protocol.message import Status
+from protocol.mm import Entry, EntryKind, Fault, HandleFault, Prot
+from protocol.reclaim import LruAdd, SwapFree, SwapIn
+
+from actors.base import chunks_of, handles
+from actors.mm.core import EFAULT, EIO, ENOMEM, MmCore
+from actors.mm.spaces import NONE, AddressSpace, Slot, Vma
+from actors.rules.rules import CowReuse
+
+_ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE
+
+
+class Faults(MmCore):
+    """mmap_lock is held for reading throughout; the page-table lock only where an entry is looked at and changed."""
+
+    @handles(HandleFault)
+    async def handle_fault(self, msg: HandleFault) -> Status:
+        """A CPU's page fault."""
+        space = self.space(msg.mm)
+        address = msg.address & -PAGE_SIZE
+        async with space.mmap_lock.shared():
+            vma = space.find_vma(address)
+            needed = Prot.WRITE if msg.write else Prot.READ
+            if vma is None or not vma.prot & needed:
+                error = EFAULT
+            else:
+                error = await self.fault(space, vma, address, write=msg.write)
+        slot = self.tables.find(space, address)
+        pfn = slot.entry.target if slot is not None and not error else -1
+        self.trace(Fault(mm=msg.mm, address=address, write=msg.write, pfn=pfn, error=error))
+        return Status(error)
+
+    async def fault(
+        self, space: AddressSpace, vma: Vma, address: int, *, write: bool, unshare: bool = False
+    ) -> int:
+        """Make one page accessible: 0, or -EFAULT, -EIO (SIGBUS), -ENOMEM. The caller walks again afterwards.
+
+        write may be asked of a mapping that does not allow it (FOLL_FORCE): then the private copy stays read-only.
+        unshare: FAULT_FLAG_UNSHARE, a private copy for a read-only pin."""
+        slot = self.tables.make(space, address)
+        entry = slot.entry
+        if entry.kind == EntryKind.SWAP:
+            error = await self._swap_page(space, vma, slot, entry)
+            if error or not write:
+                return error
+            entry = slot.entry
+        if entry.kind == EntryKind.NONE:
+            if not vma.fs:
+                return await self._anonymous_page(space, vma, slot, write=write)
+            if not write:
+                return await self._read_fault(space, vma, slot)
+            if not vma.shared:
+                return await self._cow_fault(space, vma, slot)
+            return await self._shared_fault(space, vma, slot)
+        if entry.protnone:
+            return await self._numa_page(space, vma, slot, entry)
+        if (write and not entry.writable) or unshare:
+            if vma.shared and vma.fs:
+                return await self._make_shared_writable(space, vma, slot, entry)
+            return await self._break_cow(space, vma, slot, entry, unshare=unshare)
+        return 0  # spurious: somebody else was faster
+
+    async def _anonymous_page(self, space: AddressSpace, vma: Vma, slot: Slot, *, write: bool) -> int:
+        """do_anonymous_page(): the zero page for a read, a cleared page for a write."""
+        if not write:
+            async with slot.lock:
+                if slot.entry.kind == EntryKind.NONE:
+                    zero = Entry(kind=EntryKind.PAGE, target=ZERO_PFN, special=self.pte_special, young=True)
+                    self.set_entry(space, slot, zero, "do_anonymous_page")
+            return 0
+        pfn = (await self.ask(self.memmap, memmap.AllocPages("anon", zero=True))).pfn
+        if pfn < 0:
+            return ENOMEM
+        await self._install_anon(space, vma, slot, pfn, NONE, "do_anonymous_page")
+        return 0
+
+    async def _install_anon(
+        self, space: AddressSpace, vma: Vma, slot: Slot, pfn: int, expected: Entry, why: str, *, readonly: bool = False
+    ) -> bool:
+        """Map a fresh anonymous page where `expected` still stands; give it back otherwise. True if it is mapped."""
+        await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=_ANON | Page.ANON_EXCLUSIVE))
+        async with slot.lock:
+            if not _same_place(slot.entry, expected):
+                installed = False
+            else:
+                if expected.kind == EntryKind.PAGE:
+                    # Clear and flush before the new page shows: no CPU may use both (wp_page_copy).
+                    self.set_entry(space, slot, NONE, why)
+                    await self.shootdown(space, slot.address, 1)
+                await self.add_mapping(space, slot, pfn, adopt="alloc")
+                self.track_anon(pfn, space, slot.address)
+                writable = vma.writable() and not readonly
+                entry = Entry(kind=EntryKind.PAGE, target=pfn, writable=writable, dirty=not readonly, young=True)
+                self.set_entry(space, slot, entry, why)
+                installed = True
+        if not installed:
+            await self.put_own(pfn, "alloc")
+            return False
+        await self.ask(self.reclaim, LruAdd(pfn, anon=True))
+        return True
+
+    async def _file_page(self, vma: Vma, slot: Slot) -> int:
+        """->fault: the page of the cache, locked and with a reference, or a negative errno."""
+        answer = await self.ask(self.at(vma.fs), fs.FilemapFault(vma.ino, vma.index_of(slot.address)))
+        return answer.pfn if answer.pfn >= 0 else (ENOMEM if answer.pfn == -errno.ENOMEM else EIO)
+
+    async def _read_fault(self, space: AddressSpace, vma: Vma, slot: Slot) -> int:
+        """do_read_fault(): map the page cache page read-only (a shared mapping must see its first write)."""
+        pfn = await self._file_page(vma, slot)
+        if pfn < 0:
+            return pfn
+        async with slot.lock:
+            vacant = slot.entry.kind == EntryKind.NONE
+            if vacant:
+                await self.add_mapping(space, slot, pfn, adopt="lookup")
+                entry = Entry(kind=EntryKind.PAGE, target=pfn, young=True)
+                self.set_entry(space, slot, entry, "do_read_fault")
+        await self.ask(self.memmap, memmap.UnlockPage(pfn))
+        if not vacant:
+            await self.put_own(pfn, "lookup")
+        return 0
+
+    async def _cow_fault(self, space: AddressSpace, vma: Vma, slot: Slot) -> int:
+        """do_cow_fault(): a private mapping is written before it was ever read."""
+        source = await self._file_page(vma, slot)
+        if source < 0:
+            return source
+        copy = await self._copy_page(source)
+        if copy >= 0:
+            await self._install_anon(space, vma, slot, copy, NONE, "do_cow_fault")
+        await self.unlock_and_put(source)
+        return 0 if copy >= 0 else copy
+
+    async def _shared_fault(self, space: AddressSpace, vma: Vma, slot: Slot) -> int:
+        """do_shared_fault() (B10): the file system hears of the first write before the entry becomes writable."""
+        pfn = await self._file_page(vma, slot)
+        if pfn < 0:
+            return pfn
+        await self.ask(self.memmap, memmap.UnlockPage(pfn))
+        error = await self._page_mkwrite(vma, slot, pfn)
+        if error:
+            await self.put_own(pfn, "lookup")
+            return 0 if error == -errno.EAGAIN else EIO
+        async with slot.lock:
+            vacant = slot.entry.kind == EntryKind.NONE
+            if vacant:
+                await self.add_mapping(space, slot, pfn, adopt="lookup")
+                entry = Entry(kind=EntryKind.PAGE, target=pfn, writable=True, dirty=True, young=True)
+                self.set_entry(space, slot, entry, "do_shared_fault")
+        await self.mark_page_dirty(pfn, vma, slot.address, "fault")
+        await self.ask(self.memmap, memmap.UnlockPage(pfn))
+        if not vacant:
+            await self.put_own(pfn, "lookup")
+        return 0
+
+    async def _make_shared_writable(self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry) -> int:
+        """wp_page_shared(): a write to a clean, read-only entry of a shared file mapping."""
+        pfn = entry.target
+        async with slot.lock:
+            if slot.entry != entry:
+                return 0
+            await self.ask(self.memmap, memmap.GetRefs(pfn, 1, "lookup", self.port.context))
+        error = await self._page_mkwrite(vma, slot, pfn)
+        if error:
+            await self.put_own(pfn, "lookup")
+            return 0 if error == -errno.EAGAIN else EIO
+        async with slot.lock:
+            current = slot.entry
+            if _same_place(current, entry):
+                made = replace(current, writable=vma.writable(), dirty=True, young=True)
+                self.set_entry(space, slot, made, "wp_page_shared")
+        await self.mark_page_dirty(pfn, vma, slot.address, "fault")
+        await self.unlock_and_put(pfn)
+        return 0
+
+    async def _page_mkwrite(self, vma: Vma, slot: Slot, pfn: int) -> int:
+        """->page_mkwrite: 0 with the page locked, -EAGAIN if it was truncated meanwhile, or another errno."""
+        answer = await self.ask(self.at(vma.fs), fs.PageMkwrite(vma.ino, vma.index_of(slot.address), pfn))
+        return answer.error
+
+    async def _break_cow(
+        self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry, *, unshare: bool
+    ) -> int:
+        """do_wp_page() on a private page (B8): reuse it if it is ours alone by the era's rule, else copy."""
+        pfn = entry.target
+        anon = bool(self.anon_rmap.get(pfn, ()))
+        if anon and await self._may_reuse(pfn):
+            async with slot.lock:
+                if slot.entry == entry:
+                    await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.ANON_EXCLUSIVE))
+                    if not unshare:
+                        made = replace(entry, writable=vma.writable(), dirty=True, young=True)
+                        self.set_entry(space, slot, made, "wp_page_reuse")
+            return 0
+        if pfn == ZERO_PFN:
+            copy = (await self.ask(self.memmap, memmap.AllocPages("anon", zero=True))).pfn
+        else:
+            async with slot.lock:
+                if slot.entry != entry:
+                    return 0
+                await self.ask(self.memmap, memmap.GetRefs(pfn, 1, "lookup", self.port.context))
+            copy = await self._copy_page(pfn)
+        if copy < 0:
+            if pfn != ZERO_PFN:
+                await self.put_own(pfn, "lookup")
+            return ENOMEM
+        why = "unshare" if unshare else "wp_page_copy"
+        replaced = await self._install_anon(space, vma, slot, copy, entry, why, readonly=unshare)
+        if pfn != ZERO_PFN:
+            if replaced:
+                if anon:
+                    self.forget_anon(pfn, space, slot.address)
+                await self.drop_mapping_count(pfn)
+                await self.put_mapping(space, slot.address, pfn)
+            await self.put_own(pfn, "lookup")
+        return 0
+
+    async def _may_reuse(self, pfn: int) -> bool:
+        """Is an anonymous page ours alone? What counts as proof differs by era (rule cow_reuse)."""
+        if self.rules.cow_reuse is CowReuse.EXCLUSIVE:
+            flags = await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.ANON_EXCLUSIVE))
+            if flags.flags:
+                return True
+        counts = await self.ask(self.memmap, memmap.ReadCounts(pfn))
+        if self.rules.cow_reuse is CowReuse.MAPCOUNT:
+            return counts.maps == 1
+        return counts.refs == 1
+
+    async def _copy_page(self, source: int) -> int:
+        """copy_user_highpage() into a new page, chunk by chunk: pfn, or -ENOMEM."""
+        pfn = (await self.ask(self.memmap, memmap.AllocPages("anon"))).pfn
+        if pfn < 0:
+            return ENOMEM
+        for offset, length in chunks_of(0, PAGE_SIZE, self.chunk):
+            data = await self.ask(self.memory, memory.ReadMemory(source, offset, length, "mm"))
+            await self.ask(self.memory, memory.WriteMemory(pfn, offset, data.data, "mm"))
+        return pfn
+
+    async def _swap_page(self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry) -> int:
+        """do_swap_page(): bring the page back, read-only; a write goes on as a COW fault."""
+        answer = await self.ask(self.reclaim, SwapIn(entry.target))
+        if answer.pfn < 0:
+            return EIO
+        async with slot.lock:
+            mapped = slot.entry == entry
+            if mapped:
+                await self.add_mapping(space, slot, answer.pfn, adopt="lookup")
+                self.track_anon(answer.pfn, space, slot.address)
+                if entry.exclusive:
+                    await self.ask(self.memmap, memmap.ChangeFlags(answer.pfn, set=Page.ANON_EXCLUSIVE))
+                back = Entry(kind=EntryKind.PAGE, target=answer.pfn, young=True)
+                self.set_entry(space, slot, back, "do_swap_page")
+                await self.ask(self.reclaim, SwapFree(entry.target))
+        await self.ask(self.memmap, memmap.UnlockPage(answer.pfn))
+        if not mapped:
+            await self.put_own(answer.pfn, "lookup")
+        return 0
+
+    async def _numa_page(self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry) -> int:
+        """do_numa_page(): make the entry accessible again (no migration yet)."""
+        async with slot.lock:
+            if slot.entry == entry:
+                self.set_entry(space, slot, replace(entry, protnone=False, young=True), "do_numa_page")
+        return 0
+
+
+def _same_place(now: Entry, before: Entry) -> bool:
+    """Does an entry still map the same thing? Accessed and dirty bits may have changed meanwhile."""
+    return (now.kind, now.target, now.writable) == (before.kind, before.target, before.writable)

@@ -1,0 +1,90 @@
+"""LRU lists: which pages reclaim meets, in which order."""
+
+from __future__ import annotations
+
+from protocol import memmap
+from protocol.memmap import Page
+from protocol.message import DONE, Done
+from protocol.reclaim import LruAdd, LruDel, LruIsolate, LruRemovePinned, LruReturnUnpinned
+
+from actors.base import KernelActor, Map, Port, handles
+from actors.rules import KernelRules
+
+
+class Lru(KernelActor):
+    """Inactive and active lists of file and of anonymous pages, oldest first."""
+
+    def __init__(self, address: str, port: Port, *, rules: KernelRules) -> None:
+        super().__init__(address, port, rules=rules)
+        self.memmap = self.at("memmap")
+        self.inactive: dict[bool, Map[int, bool]] = {
+            False: Map(self, "inactive_file"),
+            True: Map(self, "inactive_anon"),
+        }
+        self.active: dict[bool, Map[int, bool]] = {False: Map(self, "active_file"), True: Map(self, "active_anon")}
+        self.off_lru: Map[int, bool] = Map(self, "off_lru")
+        """Pinned pages of proposal P2, with whether they are anonymous."""
+
+    @handles(LruAdd)
+    async def lru_add(self, msg: LruAdd) -> Done:
+        """folio_add_lru(), without the per-CPU batches in between."""
+        self.inactive[msg.anon][msg.pfn] = True
+        await self.ask(self.memmap, memmap.ChangeFlags(msg.pfn, set=Page.LRU))
+        return DONE
+
+    @handles(LruDel)
+    def lru_del(self, msg: LruDel) -> None:
+        self._forget(msg.pfn)
+        self.off_lru.pop(msg.pfn)
+
+    @handles(LruRemovePinned)
+    async def lru_remove_pinned(self, msg: LruRemovePinned) -> Done:
+        """Proposal P2: off the list while pinned."""
+        anon = self._forget(msg.pfn)
+        if anon is not None:
+            self.off_lru[msg.pfn] = anon
+            await self.ask(self.memmap, memmap.ChangeFlags(msg.pfn, clear=Page.LRU))
+        return DONE
+
+    @handles(LruReturnUnpinned)
+    async def lru_return_unpinned(self, msg: LruReturnUnpinned) -> Done:
+        """Proposal P2: the last unpin."""
+        anon = self.off_lru.pop(msg.pfn)
+        if anon is not None:
+            await self.lru_add(LruAdd(msg.pfn, anon))
+        return DONE
+
+    async def refill(self, anon: bool, pages: int) -> None:
+        """shrink_active_list(): the oldest active pages become inactive while the inactive list is the shorter one."""
+        short = min(pages, len(self.active[anon]) - len(self.inactive[anon]))
+        for pfn in list(self.active[anon])[: max(short, 0)]:
+            if self.active[anon].pop(pfn) is not None:
+                self.inactive[anon][pfn] = True
+                await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.ACTIVE))
+
+    async def isolate(self, pfn: int, anon: bool) -> bool:
+        """isolate_lru_page(): off its list, with a reference, unless it is being freed."""
+        if self.inactive[anon].pop(pfn) is None:
+            return False
+        got = await self.ask(self.memmap, memmap.TryGet(pfn, 1, self.port.context, "isolate"))
+        if not got.yes:
+            return False
+        await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.LRU))
+        self.trace(LruIsolate(pfn=pfn))
+        return True
+
+    async def put_back(self, pfn: int, anon: bool, *, activate: bool) -> None:
+        """putback_lru_page(): on a list again, then the isolation reference goes; that may be the last one."""
+        lists = self.active if activate else self.inactive
+        lists[anon][pfn] = True
+        flags = Page.LRU | Page.ACTIVE if activate else Page.LRU
+        await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=flags))
+        await self.ask(self.memmap, memmap.PutRefs(pfn, 1, "isolate", self.port.context))
+
+    def _forget(self, pfn: int) -> bool | None:
+        """Take a page off its list; whether that was an anonymous one, None if it was on none."""
+        for lists in (self.inactive, self.active):
+            for anon, pages in lists.items():
+                if pages.pop(pfn) is not None:
+                    return anon
+        return None

@@ -1,0 +1,158 @@
+"""shrink_folio_list(): the nine steps of B9 for one isolated page."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+from protocol import fs, memmap
+from protocol.memmap import Mapping, Page
+from protocol.mm import PageReferenced, TryToUnmap
+from protocol.reclaim import FreezeRefused, Reclaimed, ReleaseBuffersDone, Shrink, ShrinkOutcome
+
+from actors.base import handles
+from actors.reclaim.swap import Swap
+from actors.rules.rules import ReclaimPinnedAnon, ReclaimPinnedFile, ReclaimWrites
+
+_CACHE_AND_ISOLATION = 2
+"""References of an otherwise unused page of a page cache or swap cache while reclaim holds it isolated."""
+
+
+class Outcome(Enum):
+    """What becomes of an isolated page."""
+
+    FREED = "freed"
+    ACTIVATE = "activate"
+    KEEP = "keep"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The end of one page's treatment. why: the step that decided; unlocked: ->writepage took over the page lock."""
+
+    outcome: Outcome
+    why: str
+    unlocked: bool = False
+
+
+class Shrinker(Swap):
+    """kswapd and direct reclaim."""
+
+    @handles(Shrink)
+    async def shrink(self, msg: Shrink) -> Reclaimed:
+        """shrink_inactive_list(): isolate from the tail, treat each page, put back what stays."""
+        scanned = freed = 0
+        for anon in (False, True) if msg.anon and self.swap_slots else (False,):
+            await self.refill(anon, msg.pages)
+            for pfn in list(self.inactive[anon])[: msg.pages]:
+                if not await self.isolate(pfn, anon):
+                    continue
+                scanned += 1
+                verdict = await self._treat(pfn, anon, msg)
+                self.trace(ShrinkOutcome(pfn=pfn, outcome=verdict.outcome.value, why=verdict.why))
+                if verdict.outcome is Outcome.FREED:
+                    freed += 1
+                    await self.ask(self.memmap, memmap.FreeFrozen(pfn))
+                else:
+                    await self.put_back(pfn, anon, activate=verdict.outcome is Outcome.ACTIVATE)
+        return Reclaimed(scanned, freed)
+
+    async def _treat(self, pfn: int, anon: bool, msg: Shrink) -> Verdict:
+        """Step 1 and, with the page locked, the others."""
+        if not (await self.ask(self.memmap, memmap.TryLockPage(pfn))).yes:
+            return Verdict(Outcome.KEEP, "page locked")
+        verdict = await (self._shrink_anon(pfn, msg) if anon else self._shrink_file(pfn, msg))
+        if not verdict.unlocked:
+            await self.ask(self.memmap, memmap.UnlockPage(pfn))
+        return verdict
+
+    async def _shrink_file(self, pfn: int, msg: Shrink) -> Verdict:
+        if verdict := await self._check_in_use(pfn, msg, anon=False):  # 2, 3
+            return verdict
+        if verdict := await self._unmap(pfn, -1):  # 5; step 4 is for anonymous pages
+            return verdict
+        # 6 (since 6.5): no new pin can arrive now, and a page that a device may still write keeps its buffers
+        if self.rules.reclaim_pinned_file is ReclaimPinnedFile.KEEP_BUFFERS and await self._pinned(pfn):
+            return Verdict(Outcome.ACTIVATE, "may be pinned for DMA: its buffers are kept")
+        mapping = await self.ask(self.memmap, memmap.ReadMapping(pfn))
+        if not mapping.ino:
+            return Verdict(Outcome.KEEP, "truncated: whoever holds it frees it")
+        if await self._flag(pfn, Page.DIRTY):  # 7
+            return await self._write_file(pfn, mapping, msg)
+        if await self._flag(pfn, Page.PRIVATE):  # 8: no reference count is looked at; the Hubbard bug starts here
+            released = await self.ask(mapping.fs, fs.ReleaseBuffers(pfn, mapping.ino, mapping.index))
+            self.trace(ReleaseBuffersDone(pfn=pfn, ok=released.yes))
+            if not released.yes:
+                return Verdict(Outcome.ACTIVATE, "its buffers are busy")
+        # 9: the count is frozen first, dirty is looked at second (S33)
+        remove = fs.RemoveMapping(pfn, mapping.ino, mapping.index, _CACHE_AND_ISOLATION)
+        if not (await self.ask(mapping.fs, remove)).yes:
+            self.trace(FreezeRefused(pfn=pfn, expected=_CACHE_AND_ISOLATION, why="one reference too many, or dirty"))
+            return Verdict(Outcome.KEEP, "somebody still uses it: it stays in the page cache")
+        return Verdict(Outcome.FREED, "clean and unused")
+
+    async def _shrink_anon(self, pfn: int, msg: Shrink) -> Verdict:
+        if verdict := await self._check_in_use(pfn, msg, anon=True):  # 2, 3
+            return verdict
+        # 4: a place in swap; since 5.11 not for a page that may be pinned (S11)
+        if self.rules.reclaim_pinned_anon is ReclaimPinnedAnon.REFUSED and await self._pinned(pfn):
+            return Verdict(Outcome.KEEP, "may be pinned for DMA: it is not swapped")
+        slot = await self.add_to_swap(pfn)
+        if slot < 0:
+            return Verdict(Outcome.ACTIVATE, "no swap space")
+        if verdict := await self._unmap(pfn, slot):  # 5
+            await self.give_slot_back(pfn)
+            return verdict
+        if await self._flag(pfn, Page.DIRTY):  # 7
+            if not await self._freeable(pfn):
+                return Verdict(Outcome.KEEP, "dirty and in use")
+            await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.DIRTY))
+            await self.write_to_swap(pfn, slot)
+        why = await self.leave_swap_cache(pfn, _CACHE_AND_ISOLATION)  # 9
+        if why:
+            self.trace(FreezeRefused(pfn=pfn, expected=_CACHE_AND_ISOLATION, why=why))
+            return Verdict(Outcome.KEEP, f"{why}: it stays in the swap cache")
+        return Verdict(Outcome.FREED, "swapped out")
+
+    async def _check_in_use(self, pfn: int, msg: Shrink, *, anon: bool) -> Verdict | None:
+        """Steps 2 and 3. A page touched once since the last scan is kept a round, touched again activated."""
+        if await self._flag(pfn, Page.WRITEBACK):
+            return Verdict(Outcome.ACTIVATE, "under writeback")
+        if msg.force:
+            return None
+        in_entries = (await self.ask(self.at("mm"), PageReferenced(pfn))).yes
+        before = await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.REFERENCED))
+        if not in_entries:
+            return None
+        if anon or before.flags:
+            return Verdict(Outcome.ACTIVATE, "referenced since the last scan")
+        await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.REFERENCED))
+        return Verdict(Outcome.KEEP, "referenced once since the last scan")
+
+    async def _unmap(self, pfn: int, slot: int) -> Verdict | None:
+        """Step 5: knows nothing of pins."""
+        if not (await self.ask(self.memmap, memmap.PageMapped(pfn))).yes:
+            return None
+        unmapped = await self.ask(self.at("mm"), TryToUnmap(pfn, slot))
+        return None if unmapped.ok else Verdict(Outcome.ACTIVATE, "could not be unmapped")
+
+    async def _write_file(self, pfn: int, mapping: Mapping, msg: Shrink) -> Verdict:
+        """Step 7: pageout() writes a dirty file page only for kswapd, and only if nobody else uses it."""
+        if not msg.kswapd or self.rules.reclaim_writes is ReclaimWrites.NEVER:
+            return Verdict(Outcome.ACTIVATE, "dirty")
+        if not await self._freeable(pfn):
+            return Verdict(Outcome.KEEP, "dirty and in use")
+        await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.DIRTY))
+        await self.ask(mapping.fs, fs.WritePage(pfn, mapping.ino, mapping.index, source=pfn))
+        return Verdict(Outcome.KEEP, "dirty: written", unlocked=True)
+
+    async def _freeable(self, pfn: int) -> bool:
+        """is_page_cache_freeable()."""
+        counts = await self.ask(self.memmap, memmap.ReadCounts(pfn))
+        private = 1 if await self._flag(pfn, Page.PRIVATE) else 0
+        return counts.refs - private == _CACHE_AND_ISOLATION
+
+    async def _pinned(self, pfn: int) -> bool:
+        return (await self.ask(self.memmap, memmap.MaybeDmaPinned(pfn, "reclaim"))).yes
+
+    async def _flag(self, pfn: int, flag: Page) -> bool:
+        return bool((await self.ask(self.memmap, memmap.ReadFlags(pfn, flag))).flags)

@@ -1,0 +1,88 @@
+"""A machine without file systems, and a script that plays the process: for tests of mm, cpu and reclaim."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from actors.base import Actor, Port, handles
+from actors.cpu import Cpu
+from actors.memmap import Memmap
+from actors.memory import Memory
+from actors.mm import Mm
+from actors.reclaim import Reclaim
+from actors.rules import ERAS, KernelRules
+from gupsim.engine.timed import TimedWorld
+from msgspec.structs import replace
+from protocol import cpu, mm
+from protocol.catalog import ALL_MESSAGES
+from protocol.codec import Codec
+from protocol.memory import PAGE_SIZE
+from protocol.message import Message, Tracepoint
+from protocol.mm import Foll, Prot
+
+APP = "app"
+CPU0 = "h0/cpu/0"
+MM = "h0/mm"
+MEMMAP = "h0/memmap"
+
+
+class Go(Message, frozen=True):
+    """Start the script."""
+
+
+class Script(Actor):
+    """Runs one coroutine function as a process would."""
+
+    def __init__(self, address: str, port: Port, body: Callable[[Script], Awaitable[Any]]) -> None:
+        super().__init__(address, port)
+        self.body = body
+        self.result: Any = None
+
+    @handles(Go)
+    async def go(self, msg: Go) -> None:
+        await self.ask(MM, mm.ActivateMm(APP, CPU0))
+        self.result = await self.body(self)
+
+    async def anon(self, pages: int = 1, prot: int = Prot.READ | Prot.WRITE) -> int:
+        """mmap anonymous memory; its address."""
+        return (await self.ask(MM, mm.Mmap(APP, pages, prot, False))).address
+
+    async def store(self, address: int, value: int, length: int = 8) -> str:
+        return (await self.ask(CPU0, cpu.Store(APP, address, bytes([value]) * length))).signal
+
+    async def load(self, address: int) -> tuple[int, str]:
+        loaded = await self.ask(CPU0, cpu.Load(APP, address, 1))
+        return (loaded.data[0] if loaded.data else -1), loaded.signal
+
+    async def gup(self, address: int, nr: int = 1, flags: int = Foll.WRITE, *, fast: bool = False) -> mm.UserPages:
+        """get_user_pages or pin_user_pages on behalf of a driver."""
+        if not flags & (Foll.GET | Foll.PIN):
+            flags |= Foll.PIN
+        if fast:
+            return await self.ask(CPU0, cpu.GetUserPagesFast(APP, address, nr, flags, "driver/t#1"))
+        return await self.ask(MM, mm.GetUserPages(APP, address, nr, flags, "driver/t#1"))
+
+
+def run(
+    body: Callable[[Script], Awaitable[Any]], kernel: str = "v6.12", frames: int = 64, levels: int = 4, **rules: Any
+) -> tuple[Any, list[Tracepoint]]:
+    """Run a script on a small machine: what it returned, and all tracepoints."""
+    chosen: KernelRules = replace(ERAS[kernel][0], **rules)
+    world = TimedWorld(codec=Codec((*ALL_MESSAGES, Go)))
+    world.add("h0/memory", Memory, frames=frames, chunk=2048)
+    world.add(MEMMAP, Memmap, rules=chosen, frames=frames)
+    world.add(MM, Mm, rules=chosen, chunk=2048, levels=levels)
+    world.add("h0/reclaim", Reclaim, rules=chosen)
+    for number in range(2):
+        world.add(f"h0/cpu/{number}", Cpu, rules=chosen, chunk=2048, levels=levels)
+    script = world.add("h0/process/app", Script, body)
+    seen: list[Tracepoint] = []
+    world.on_tracepoint(lambda _, tracepoint: seen.append(tracepoint))
+    world.post("h0/process/app", Go())
+    world.run_all(100_000)
+    assert world.report_stuck() == 0, [t.say() for t in seen[-3:]]
+    return script.result, seen
+
+
+__all__ = ["APP", "CPU0", "MEMMAP", "MM", "PAGE_SIZE", "Foll", "Prot", "Script", "run"]
