@@ -6,6 +6,14 @@ from protocol.envelope import PROTOCOL_VERSION, Envelope
 from protocol.message import Message, Request, Tracepoint
 
 __all__ = [
-    "ALL_MESSAGES", "ALL_TRACEPOINTS", "MAX_FRAME", "PROTOCOL_VERSION", "Codec", "Envelope", "FrameError", "Message",
-    "Request", "Tracepoint",
+    "ALL_MESSAGES",
+    "ALL_TRACEPOINTS",
+    "MAX_FRAME",
+    "PROTOCOL_VERSION",
+    "Codec",
+    "Envelope",
+    "FrameError",
+    "Message",
+    "Request",
+    "Tracepoint",
 ]

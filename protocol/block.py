@@ -93,7 +93,9 @@ class BlockRead(Tracepoint, frozen=True, tag="block:read"):
     error: int
 
     def say(self) -> str:
-        return f"{self.block} read block {self.lba} into page {self.pfn}" + (f": error {self.error}" if self.error else "")
+        return f"{self.block} read block {self.lba} into page {self.pfn}" + (
+            f": error {self.error}" if self.error else ""
+        )
 
 
 class BlockFlush(Tracepoint, frozen=True, tag="block:flush"):

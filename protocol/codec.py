@@ -32,7 +32,7 @@ class Codec:
             tag = str(cls.__struct_config__.tag)
             if self.types.setdefault(tag, cls) is not cls:
                 raise ValueError(f"two message classes are tagged {tag!r}: {cls} and {self.types[tag]}")
-        union: Any = Union[tuple(self.types.values())]
+        union: Any = Union[tuple(self.types.values())]  # noqa: UP007 - the types are known at run time only
         self._encoder = msgspec.msgpack.Encoder()
         self._body: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(union)
         self._envelope = msgspec.msgpack.Decoder(Envelope)

@@ -7,7 +7,6 @@ from typing import Final
 
 from protocol.message import Done, Message, Request
 
-
 DIRECTOR: Final = "h0/director"
 """Where it is reached, from every host: there is one director in a world."""
 

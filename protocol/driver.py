@@ -88,7 +88,9 @@ class Registered(Tracepoint, frozen=True, tag="driver:register"):
 
     def say(self) -> str:
         kind = "pins" if self.pins else "references"
-        return f"{self.driver}: registration {self.handle} of {self.owner} {kind} page(s) {', '.join(map(str, self.pfns))}"
+        return (
+            f"{self.driver}: registration {self.handle} of {self.owner} {kind} page(s) {', '.join(map(str, self.pfns))}"
+        )
 
 
 class Released(Tracepoint, frozen=True, tag="driver:release"):
@@ -105,6 +107,12 @@ class Released(Tracepoint, frozen=True, tag="driver:release"):
 
 
 MESSAGES: tuple[type[Message], ...] = (
-    PinBuffer, Pinned, StartDma, DmaResult, DirtyPages, ReleaseBuffer, CloseDevice,
+    PinBuffer,
+    Pinned,
+    StartDma,
+    DmaResult,
+    DirtyPages,
+    ReleaseBuffer,
+    CloseDevice,
 )
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (Registered, Released)

@@ -65,7 +65,11 @@ class WritebackEnd(Tracepoint, frozen=True, tag="writeback:end"):
     error: int
 
     def say(self) -> str:
-        return f"writeback of page {self.pfn} ends, buffers are clean" if not self.error else f"writeback of page {self.pfn} failed: {self.error}"
+        return (
+            f"writeback of page {self.pfn} ends, buffers are clean"
+            if not self.error
+            else f"writeback of page {self.pfn} failed: {self.error}"
+        )
 
 
 class WritebackSkip(Tracepoint, frozen=True, tag="writeback:skip"):
@@ -89,4 +93,10 @@ class WritebackBounce(Tracepoint, frozen=True, tag="writeback:bounce"):
 
 
 MESSAGES: tuple[type[Message], ...] = (Writeback, WritebackDone, StartPeriodic)
-TRACEPOINTS: tuple[type[Tracepoint], ...] = (WritebackPass, WritebackStart, WritebackEnd, WritebackSkip, WritebackBounce)
+TRACEPOINTS: tuple[type[Tracepoint], ...] = (
+    WritebackPass,
+    WritebackStart,
+    WritebackEnd,
+    WritebackSkip,
+    WritebackBounce,
+)

@@ -234,7 +234,9 @@ class PageMkwriteDone(Tracepoint, frozen=True, tag="fs:page_mkwrite"):
     error: int
 
     def say(self) -> str:
-        return f"page_mkwrite of page {self.pfn}: " + (f"error {self.error}" if self.error else "block reserved, buffers dirty")
+        return f"page_mkwrite of page {self.pfn}: " + (
+            f"error {self.error}" if self.error else "block reserved, buffers dirty"
+        )
 
 
 class SetPageDirtyDone(Tracepoint, frozen=True, tag="fs:set_page_dirty"):
@@ -312,11 +314,40 @@ class CacheDrop(Tracepoint, frozen=True, tag="fs:cache_drop"):
 
 
 MESSAGES: tuple[type[Message], ...] = (
-    FilemapFault, FileFault, PageMkwrite, NeedsDirtyTracking, WriteFile, ReadFile, FileBytes, Transferred, DirectIo,
-    Fsync, Sync, DropCache, SetPageDirty, NextDirty, DirtyPage, TagForWriteback, WritePage, Written, NextWriteback,
-    DirtyInodes, Inodes, ReleaseBuffers, RemoveMapping, StatFile, FileState,
+    FilemapFault,
+    FileFault,
+    PageMkwrite,
+    NeedsDirtyTracking,
+    WriteFile,
+    ReadFile,
+    FileBytes,
+    Transferred,
+    DirectIo,
+    Fsync,
+    Sync,
+    DropCache,
+    SetPageDirty,
+    NextDirty,
+    DirtyPage,
+    TagForWriteback,
+    WritePage,
+    Written,
+    NextWriteback,
+    DirtyInodes,
+    Inodes,
+    ReleaseBuffers,
+    RemoveMapping,
+    StatFile,
+    FileState,
 )
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (
-    BuffersAttached, BuffersReleased, PageMkwriteDone, SetPageDirtyDone, DiscardDirty, FsyncBegin, FsyncEnd,
-    FileBlock, CacheDrop,
+    BuffersAttached,
+    BuffersReleased,
+    PageMkwriteDone,
+    SetPageDirtyDone,
+    DiscardDirty,
+    FsyncBegin,
+    FsyncEnd,
+    FileBlock,
+    CacheDrop,
 )

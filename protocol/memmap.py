@@ -301,7 +301,9 @@ class PageGet(Tracepoint, frozen=True, tag="page:get"):
     refs: int
 
     def say(self) -> str:
-        what = {"pin": "pinned (FOLL_PIN)", "gup": "referenced (FOLL_GET)"}.get(self.kind, f"+{self.amount} {self.kind}")
+        what = {"pin": "pinned (FOLL_PIN)", "gup": "referenced (FOLL_GET)"}.get(
+            self.kind, f"+{self.amount} {self.kind}"
+        )
         return f"page {self.pfn} {what} by {self.holder or 'the kernel'}: refcount {self.refs}"
 
 
@@ -370,10 +372,43 @@ class MaybePinnedAsked(Tracepoint, frozen=True, tag="page:maybe_dma_pinned"):
 
 
 MESSAGES: tuple[type[Message], ...] = (
-    AllocPages, Allocated, GetRefs, TryGet, ToPin, GrabFolio, PutRefs, UnpinRefs, MaybeDmaPinned, FreezeRefs,
-    UnfreezeRefs, FreeFrozen, ReadCounts, Counts, PageMapped, AddMaps, ChangeFlags, ReadFlags, OldFlags, SetMapping, ReadMapping,
-    Mapping, LockPage, TryLockPage, UnlockPage, WaitWriteback, WaitUnpinned, ReadVmstat, Vmstat,
+    AllocPages,
+    Allocated,
+    GetRefs,
+    TryGet,
+    ToPin,
+    GrabFolio,
+    PutRefs,
+    UnpinRefs,
+    MaybeDmaPinned,
+    FreezeRefs,
+    UnfreezeRefs,
+    FreeFrozen,
+    ReadCounts,
+    Counts,
+    PageMapped,
+    AddMaps,
+    ChangeFlags,
+    ReadFlags,
+    OldFlags,
+    SetMapping,
+    ReadMapping,
+    Mapping,
+    LockPage,
+    TryLockPage,
+    UnlockPage,
+    WaitWriteback,
+    WaitUnpinned,
+    ReadVmstat,
+    Vmstat,
 )
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (
-    PageAlloc, PageFree, PageGet, PagePut, PageBadCount, PageFlags, PageMapping, MaybePinnedAsked,
+    PageAlloc,
+    PageFree,
+    PageGet,
+    PagePut,
+    PageBadCount,
+    PageFlags,
+    PageMapping,
+    MaybePinnedAsked,
 )

@@ -35,8 +35,9 @@ class FileSeen(Tracepoint, frozen=True, tag="observer:file"):
     def say(self) -> str:
         memory = f"{self.cached:#04x} in page {self.pfn}" if self.cached >= 0 else "not cached"
         disk = f"{self.disk:#04x} on disk" if self.disk >= 0 else "no block on disk"
-        state = "same content" if self.same else "content DIFFERS"
-        return f"{self.file} page {self.index}: {memory}, {disk}, {state if self.cached >= 0 and self.disk >= 0 else ''}".rstrip(", ")
+        both = self.cached >= 0 and self.disk >= 0
+        state = (", same content" if self.same else ", content DIFFERS") if both else ""
+        return f"{self.file} page {self.index}: {memory}, {disk}{state}"
 
 
 class VmstatSeen(Tracepoint, frozen=True, tag="observer:vmstat"):

@@ -124,6 +124,14 @@ class SwapOut(Tracepoint, frozen=True, tag="swap:out"):
 
 
 MESSAGES: tuple[type[Message], ...] = (
-    LruAdd, LruDel, Shrink, Reclaimed, LruRemovePinned, LruReturnUnpinned, SwapIn, SwappedIn, SwapFree,
+    LruAdd,
+    LruDel,
+    Shrink,
+    Reclaimed,
+    LruRemovePinned,
+    LruReturnUnpinned,
+    SwapIn,
+    SwappedIn,
+    SwapFree,
 )
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (LruIsolate, ShrinkOutcome, ReleaseBuffersDone, FreezeRefused, SwapOut)

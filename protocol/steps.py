@@ -8,7 +8,7 @@ scenario or an earlier step of the same process gave.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, TypeAlias, Union
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -178,7 +178,8 @@ class DmaRead(Step, frozen=True, tag=_word, kw_only=True):
 
 
 class SetDirty(Step, frozen=True, tag=_word, kw_only=True):
-    """The driver marks the pinned pages dirty: under the page lock, without it, or only the flag ("raw", VFIO < 5.6)."""
+    """The driver marks the pinned pages dirty: under the page lock, without it, or only the flag ("raw", as VFIO did
+    before 5.6)."""
 
     pin: Name
     how: Literal["lock", "nolock", "raw"] = "lock"
@@ -227,10 +228,30 @@ class Exit(Step, frozen=True, tag=_word, kw_only=True):
     """The process ends: devices are closed, the address space goes."""
 
 
-AnyStep: TypeAlias = Union[
-    Mmap, Munmap, Mprotect, Madvise, Store, Load, Write, Read, DirectIo, Fsync, Sync, Fadvise, Pin, DmaWrite, DmaRead,
-    SetDirty, Unpin, Writeback, Shrink, Wait, Signal, Exit,
-]
+AnyStep: TypeAlias = (
+    Mmap
+    | Munmap
+    | Mprotect
+    | Madvise
+    | Store
+    | Load
+    | Write
+    | Read
+    | DirectIo
+    | Fsync
+    | Sync
+    | Fadvise
+    | Pin
+    | DmaWrite
+    | DmaRead
+    | SetDirty
+    | Unpin
+    | Writeback
+    | Shrink
+    | Wait
+    | Signal
+    | Exit
+)
 STEPS: tuple[type[Step], ...] = AnyStep.__args__
 
 

@@ -28,9 +28,7 @@ def _word(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-class Generator(
-    msgspec.Struct, frozen=True, tag=_word, tag_field="kind", forbid_unknown_fields=True, kw_only=True
-):
+class Generator(msgspec.Struct, frozen=True, tag=_word, tag_field="kind", forbid_unknown_fields=True, kw_only=True):
     """What every generator has.
 
     every: pause between the end of one round and the start of the next. start: pause before the first round.

@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 
 from msgspec.structs import replace
+
+from actors.base import KernelActor, Map, Port
+from actors.mm.spaces import AddressSpace, PageTables, Slot, Vma
+from actors.rules import KernelRules
 from protocol import memmap
 from protocol.cpu import FlushTlb
 from protocol.fs import SetPageDirty
 from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
 from protocol.mm import Entry, EntryChanged, EntryKind
-
-from actors.base import KernelActor, Map, Port
-from actors.mm.spaces import AddressSpace, PageTables, Slot, Vma
-from actors.rules import KernelRules
 
 
 class MmCore(KernelActor):
@@ -115,7 +115,7 @@ class MmCore(KernelActor):
         tree's own lock is not needed here: a mapping that is made meanwhile must take the page lock first."""
         found = []
         local = self.local(fs)
-        for _, space in self.spaces.items():
+        for space in self.spaces.values():
             for vma in space.vmas:
                 address = vma.start + (index - vma.pgoff) * PAGE_SIZE
                 if self.local(vma.fs) == local and vma.ino == ino and vma.start <= address < vma.end:

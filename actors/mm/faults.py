@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 
 from msgspec.structs import replace
+
+from actors.base import chunks_of, handles
+from actors.mm.core import EFAULT, EIO, ENOMEM, MmCore
+from actors.mm.spaces import NONE, AddressSpace, Slot, Vma
+from actors.rules.rules import CowReuse
 from protocol import fs, memmap, memory
 from protocol.memmap import ZERO_PFN, Page
 from protocol.memory import PAGE_SIZE
 from protocol.message import Status
 from protocol.mm import Entry, EntryKind, Fault, HandleFault, Prot
 from protocol.reclaim import LruAdd, SwapFree, SwapIn
-
-from actors.base import chunks_of, handles
-from actors.mm.core import EFAULT, EIO, ENOMEM, MmCore
-from actors.mm.spaces import NONE, AddressSpace, Slot, Vma
-from actors.rules.rules import CowReuse
 
 _ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE
 
@@ -40,9 +40,7 @@ class Faults(MmCore):
         self.trace(Fault(mm=msg.mm, address=address, write=msg.write, pfn=pfn, error=error))
         return Status(error)
 
-    async def fault(
-        self, space: AddressSpace, vma: Vma, address: int, *, write: bool, unshare: bool = False
-    ) -> int:
+    async def fault(self, space: AddressSpace, vma: Vma, address: int, *, write: bool, unshare: bool = False) -> int:
         """Make one page accessible: 0, or -EFAULT, -EIO (SIGBUS), -ENOMEM. The caller walks again afterwards.
 
         write may be asked of a mapping that does not allow it (FOLL_FORCE): then the private copy stays read-only.
@@ -81,11 +79,11 @@ class Faults(MmCore):
         pfn = (await self.ask(self.memmap, memmap.AllocPages("anon", zero=True))).pfn
         if pfn < 0:
             return ENOMEM
-        await self._install_anon(space, vma, slot, pfn, NONE, "do_anonymous_page")
+        await self._install_anon(space, vma, slot, pfn, NONE, why="do_anonymous_page")
         return 0
 
     async def _install_anon(
-        self, space: AddressSpace, vma: Vma, slot: Slot, pfn: int, expected: Entry, why: str, *, readonly: bool = False
+        self, space: AddressSpace, vma: Vma, slot: Slot, pfn: int, expected: Entry, *, why: str, readonly: bool = False
     ) -> bool:
         """Map a fresh anonymous page where `expected` still stands; give it back otherwise. True if it is mapped."""
         await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=_ANON | Page.ANON_EXCLUSIVE))
@@ -137,9 +135,9 @@ class Faults(MmCore):
             return source
         copy = await self._copy_page(source)
         if copy >= 0:
-            await self._install_anon(space, vma, slot, copy, NONE, "do_cow_fault")
+            await self._install_anon(space, vma, slot, copy, NONE, why="do_cow_fault")
         await self.unlock_and_put(source)
-        return 0 if copy >= 0 else copy
+        return min(0, copy)
 
     async def _shared_fault(self, space: AddressSpace, vma: Vma, slot: Slot) -> int:
         """do_shared_fault() (B10): the file system hears of the first write before the entry becomes writable."""
@@ -188,9 +186,7 @@ class Faults(MmCore):
         answer = await self.ask(self.at(vma.fs), fs.PageMkwrite(vma.ino, vma.index_of(slot.address), pfn))
         return answer.error
 
-    async def _break_cow(
-        self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry, *, unshare: bool
-    ) -> int:
+    async def _break_cow(self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry, *, unshare: bool) -> int:
         """do_wp_page() on a private page (B8): reuse it if it is ours alone by the era's rule, else copy."""
         pfn = entry.target
         anon = bool(self.anon_rmap.get(pfn, ()))
@@ -215,7 +211,7 @@ class Faults(MmCore):
                 await self.put_own(pfn, "lookup")
             return ENOMEM
         why = "unshare" if unshare else "wp_page_copy"
-        replaced = await self._install_anon(space, vma, slot, copy, entry, why, readonly=unshare)
+        replaced = await self._install_anon(space, vma, slot, copy, entry, why=why, readonly=unshare)
         if pfn != ZERO_PFN:
             if replaced:
                 if anon:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import errno
 from enum import Enum
 
-from protocol import fs, memmap
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.mm import (
-    Entry, EntryKind, FastPinBegin, FastPinEnd, Foll, GetUserPages, PagesPinned, PinSequence, Prot, UserPages,
-)
-
 from actors.base import handles
 from actors.mm.core import EFAULT, ENOMEM
 from actors.mm.faults import Faults
 from actors.mm.spaces import AddressSpace, Slot, Vma
 from actors.rules.gup_flags import refuse_flags
 from actors.rules.rules import ForceCow, LongtermFileWrite, PinUnderWriteback, UnshareForPin
+from protocol import fs, memmap
+from protocol.memmap import Page
+from protocol.memory import PAGE_SIZE
+from protocol.mm import (
+    Entry,
+    EntryKind,
+    FastPinBegin,
+    FastPinEnd,
+    Foll,
+    GetUserPages,
+    PagesPinned,
+    PinSequence,
+    Prot,
+    UserPages,
+)
 
 
 class _Follow(Enum):
@@ -53,10 +61,19 @@ class Gup(Faults):
         else:
             result = await self._locked(msg)
         if not msg.inner:
-            self.trace(PagesPinned(
-                mm=msg.mm, address=msg.address, nr=msg.nr, flags=msg.flags, pin=bool(msg.flags & Foll.PIN),
-                holder=msg.holder, result=result.result, pfns=result.pfns, fast=False,
-            ))
+            self.trace(
+                PagesPinned(
+                    mm=msg.mm,
+                    address=msg.address,
+                    nr=msg.nr,
+                    flags=msg.flags,
+                    pin=bool(msg.flags & Foll.PIN),
+                    holder=msg.holder,
+                    result=result.result,
+                    pfns=result.pfns,
+                    fast=False,
+                )
+            )
         return result
 
     async def _locked(self, msg: GetUserPages) -> UserPages:
@@ -179,5 +196,3 @@ class Gup(Faults):
                 await self.mark_page_dirty(pfn, vma, slot.address, "get_user_pages")
         await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.REFERENCED))
         return pfn
-
-

@@ -5,18 +5,28 @@ from __future__ import annotations
 import errno
 
 from msgspec.structs import replace
-from protocol import reclaim
-from protocol.memory import PAGE_SIZE
-from protocol.message import DONE, Done, Status
-from protocol.mm import (
-    ActivateMm, EntryKind, ExitMm, KillPending, MadviseDontneed, Mapped, Mmap, MmLayout, Mprotect, Munmap, Prot,
-    UnmapRange,
-)
 
 from actors.base import handles
 from actors.mm.core import MmCore
 from actors.mm.spaces import NONE, AddressSpace, Slot, Vma
 from actors.rules.rules import ZapRmap
+from protocol import reclaim
+from protocol.memory import PAGE_SIZE
+from protocol.message import DONE, Done, Status
+from protocol.mm import (
+    ActivateMm,
+    EntryKind,
+    ExitMm,
+    KillPending,
+    MadviseDontneed,
+    Mapped,
+    Mmap,
+    MmLayout,
+    Mprotect,
+    Munmap,
+    Prot,
+    UnmapRange,
+)
 
 _FIRST_ADDRESS = 0x10000
 _GUARD = PAGE_SIZE
@@ -139,9 +149,7 @@ class Layout(MmCore):
         for slots in batches.values():
             await self._zap_table(space, vma, slots, why, files_only)
 
-    async def _zap_table(
-        self, space: AddressSpace, vma: Vma, slots: list[Slot], why: str, files_only: bool
-    ) -> None:
+    async def _zap_table(self, space: AddressSpace, vma: Vma, slots: list[Slot], why: str, files_only: bool) -> None:
         gather: list[tuple[int, int]] = []
         late_rmap: list[int] = []
         async with slots[0].lock:

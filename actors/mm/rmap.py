@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from protocol import memmap
-from protocol.memmap import Page
-from protocol.message import NO, Flag
-from protocol.mm import (
-    Entry, EntryKind, Mkclean, PageMkclean, PageReferenced, TryToUnmap, Unmap, Unmapped,
-)
 
 from actors.base import handles
 from actors.mm.core import MmCore, clean
 from actors.mm.spaces import NONE, AddressSpace, Slot, Vma
 from actors.rules.rules import UnmapPinnedAnon
+from protocol import memmap
+from protocol.memmap import Page
+from protocol.message import NO, Flag
+from protocol.mm import (
+    Entry,
+    EntryKind,
+    Mkclean,
+    PageMkclean,
+    PageReferenced,
+    TryToUnmap,
+    Unmap,
+    Unmapped,
+)
 
 
 class Rmap(MmCore):

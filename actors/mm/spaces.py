@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Entry, EntryKind, Prot
 
 from actors.base import Actor, Entity, Field, Map, TicketLock
+from protocol.memory import PAGE_SIZE
+from protocol.mm import Entry, EntryKind, Prot
 
 NONE = Entry()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from protocol.memory import PAGE_SIZE
-from protocol.message import NO, YES, Flag
-from protocol.mm import Entry, EntryKind, ReadEntry, ReadRoot, SetDirtyBit, Translation, WalkHardware
 
 from actors.base import handles
 from actors.mm.core import MmCore
+from protocol.memory import PAGE_SIZE
+from protocol.message import NO, YES, Flag
+from protocol.mm import Entry, EntryKind, ReadEntry, ReadRoot, SetDirtyBit, Translation, WalkHardware
 
 _MISS = Translation(ok=False)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from actors.base import KernelActor, Map, Port, handles
+from actors.rules import KernelRules
 from protocol import memmap
 from protocol.memmap import Page
 from protocol.message import DONE, Done
 from protocol.reclaim import LruAdd, LruDel, LruIsolate, LruRemovePinned, LruReturnUnpinned
-
-from actors.base import KernelActor, Map, Port, handles
-from actors.rules import KernelRules
 
 
 class Lru(KernelActor):
@@ -22,8 +21,8 @@ class Lru(KernelActor):
             True: Map(self, "inactive_anon"),
         }
         self.active: dict[bool, Map[int, bool]] = {False: Map(self, "active_file"), True: Map(self, "active_anon")}
-        self.off_lru: Map[int, bool] = Map(self, "off_lru")
-        """Pinned pages of proposal P2, with whether they are anonymous."""
+        self.off_lru: Map[int, tuple[bool, int]] = Map(self, "off_lru")
+        """Proposal P2: pinned pages, with whether they are anonymous and how often they were pinned."""
 
     @handles(LruAdd)
     async def lru_add(self, msg: LruAdd) -> Done:
@@ -39,18 +38,25 @@ class Lru(KernelActor):
 
     @handles(LruRemovePinned)
     async def lru_remove_pinned(self, msg: LruRemovePinned) -> Done:
-        """Proposal P2: off the list while pinned."""
-        anon = self._forget(msg.pfn)
-        if anon is not None:
-            self.off_lru[msg.pfn] = anon
+        """Proposal P2: off the list while pinned. A page that reclaim holds isolated is missed, as in the RFC."""
+        anon, pins = self.off_lru.get(msg.pfn, (False, 0))
+        if not pins:
+            found = self._forget(msg.pfn)
+            if found is None:
+                return DONE
+            anon = found
             await self.ask(self.memmap, memmap.ChangeFlags(msg.pfn, clear=Page.LRU))
+        self.off_lru[msg.pfn] = (anon, pins + 1)
         return DONE
 
     @handles(LruReturnUnpinned)
     async def lru_return_unpinned(self, msg: LruReturnUnpinned) -> Done:
-        """Proposal P2: the last unpin."""
-        anon = self.off_lru.pop(msg.pfn)
-        if anon is not None:
+        """Proposal P2: the last unpin puts it back."""
+        anon, pins = self.off_lru.get(msg.pfn, (False, 0))
+        if pins > 1:
+            self.off_lru[msg.pfn] = (anon, pins - 1)
+        elif pins:
+            self.off_lru.pop(msg.pfn)
             await self.lru_add(LruAdd(msg.pfn, anon))
         return DONE
 

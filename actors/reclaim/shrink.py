@@ -5,14 +5,14 @@ from __future__ import annotations
 from enum import Enum
 
 import msgspec
-from protocol import fs, memmap
-from protocol.memmap import Mapping, Page
-from protocol.mm import PageReferenced, TryToUnmap
-from protocol.reclaim import FreezeRefused, Reclaimed, ReleaseBuffersDone, Shrink, ShrinkOutcome
 
 from actors.base import handles
 from actors.reclaim.swap import Swap
 from actors.rules.rules import ReclaimPinnedAnon, ReclaimPinnedFile, ReclaimWrites
+from protocol import fs, memmap
+from protocol.memmap import Mapping, Page
+from protocol.mm import PageReferenced, TryToUnmap
+from protocol.reclaim import FreezeRefused, Reclaimed, ReleaseBuffersDone, Shrink, ShrinkOutcome
 
 _CACHE_AND_ISOLATION = 2
 """References of an otherwise unused page of a page cache or swap cache while reclaim holds it isolated."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import errno
 
+from actors.base import Map, Port, TicketLock, handles
+from actors.base.port import wait
+from actors.reclaim.lru import Lru
+from actors.rules import KernelRules
 from protocol import memmap
 from protocol.block import BioEnd, SubmitBio
 from protocol.memmap import Page
 from protocol.message import DONE, Done
 from protocol.reclaim import SwapFree, SwapIn, SwapOut, SwappedIn
-
-from actors.base import Map, Port, TicketLock, handles
-from actors.base.port import wait
-from actors.reclaim.lru import Lru
-from actors.rules import KernelRules
 
 
 class Swap(Lru):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.base import Actor, Port, handles
 from actors.cpu import Cpu
 from actors.memmap import Memmap
@@ -13,7 +15,6 @@ from actors.mm import Mm
 from actors.reclaim import Reclaim
 from actors.rules import ERAS, KernelRules
 from gupsim.engine.timed import TimedWorld
-from msgspec.structs import replace
 from protocol import cpu, mm
 from protocol.catalog import ALL_MESSAGES
 from protocol.codec import Codec

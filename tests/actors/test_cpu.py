@@ -7,9 +7,9 @@ import errno
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from protocol import cpu, mm
 from protocol.cpu import IrqOff, IrqOn, TlbFlush
-
 from tests.actors.anon_world import APP, CPU0, MM, PAGE_SIZE, Foll, Script, run
 
 

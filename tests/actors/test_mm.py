@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 
 import pytest
+
 from actors.rules import ERAS
 from protocol import memmap, mm
 from protocol.kernel import KernelWarning
-
 from tests.actors.anon_world import APP, MEMMAP, MM, PAGE_SIZE, Foll, Prot, Script, run
 
 
@@ -127,9 +127,7 @@ def test_a_pin_past_the_end_of_a_mapping_is_short_and_one_beyond_it_is_efault() 
 
 
 @pytest.mark.parametrize("fast", [False, True])
-@pytest.mark.parametrize(
-    ("kernel", "expected"), [("v5.6", (2, 0)), ("v5.12", (1025, 1)), ("v6.12", (1025, 1))]
-)
+@pytest.mark.parametrize(("kernel", "expected"), [("v5.6", (2, 0)), ("v5.12", (1025, 1)), ("v6.12", (1025, 1))])
 def test_what_a_pin_adds_to_the_count_depends_on_the_era(kernel: str, expected: tuple[int, int], fast: bool) -> None:
     async def body(script: Script) -> object:
         address = await script.anon()

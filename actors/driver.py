@@ -1,0 +1,216 @@
+"""A device driver: the one who calls get_user_pages or pin_user_pages, and who must give the pages back."""
+
+from __future__ import annotations
+
+from errno import EBADF, EINVAL, ENOSYS
+
+import msgspec
+
+from actors.base import KernelActor, Map, Port, WaitQueue, handles
+from actors.base.port import wait
+from actors.rules.rules import DriverCall, KernelRules, PinApi, PinnedOnLru
+from protocol.address import local_name
+from protocol.cpu import GetUserPagesFast
+from protocol.dma import DmaDone, Program
+from protocol.driver import (
+    CloseDevice,
+    DirtyPages,
+    DmaResult,
+    PinBuffer,
+    Pinned,
+    Registered,
+    ReleaseBuffer,
+    Released,
+    StartDma,
+)
+from protocol.fs import SetPageDirty
+from protocol.memmap import ChangeFlags, LockPage, Page, PutRefs, ReadFlags, ReadMapping, UnlockPage, UnpinRefs
+from protocol.memory import PAGE_SIZE
+from protocol.message import Status
+from protocol.mm import Foll, GetUserPages
+from protocol.reclaim import LruRemovePinned, LruReturnUnpinned
+
+
+class Registration(msgspec.Struct, frozen=True):
+    """A buffer that the device may use.
+
+    pins: taken with pin_user_pages, so unpin_user_page is the partner. write: the device may write into it.
+    """
+
+    handle: int
+    owner: str
+    pfns: tuple[int, ...]
+    pins: bool
+    write: bool
+
+
+class Driver(KernelActor):
+    """The driver of one device, whose DMA engine has the same name.
+
+    It stops its device before it gives pages back, as a sound driver does: a release waits for the operations
+    that are in flight on the buffer, and there are no new ones.
+    """
+
+    def __init__(self, address: str, port: Port, *, rules: KernelRules) -> None:
+        super().__init__(address, port, rules=rules)
+        self.name = local_name(address)
+        self.dma = self.at(f"dma/{self.name.partition('/')[2]}")
+        self.memmap = self.at("memmap")
+        self.registrations: Map[int, Registration] = Map(self, "registration")
+        self.numbers: Map[str, int] = Map(self, "last")
+        self.in_flight: Map[int, int] = Map(self, "in_flight")
+        """Operations that the device has not completed, by handle."""
+        self._completions: dict[int, tuple[int, int]] = {}
+        self._idle: dict[int, WaitQueue] = {}
+
+    @handles(PinBuffer)
+    async def pin_buffer(self, msg: PinBuffer) -> Pinned:
+        """Pin user pages, by the call that the author or the era chose."""
+        flags = msg.flags
+        if not flags & (Foll.GET | Foll.PIN):
+            flags |= Foll.PIN if self.rules.driver_call is DriverCall.PIN else Foll.GET
+        if flags & Foll.PIN and self.rules.pin_api is PinApi.NONE:
+            return Pinned(0, -ENOSYS)
+        handle = self._next("handle")
+        holder = self._holder(handle)
+        if msg.fast:
+            fast = GetUserPagesFast(msg.mm, msg.address, msg.nr, flags, holder)
+            pages = await self.ask(msg.cpu, fast)
+        else:
+            slow = GetUserPages(msg.mm, msg.address, msg.nr, flags, holder, msg.remote)
+            pages = await self.ask(self.at("mm"), slow)
+        if pages.result <= 0:
+            return Pinned(0, pages.result)
+        # A short count is no error (S47): what was obtained is registered, and released again as such.
+        if self.rules.pinned_on_lru is PinnedOnLru.REMOVE:
+            for pfn in pages.pfns:
+                await self.ask(self.at("reclaim"), LruRemovePinned(pfn))
+        pins = bool(flags & Foll.PIN)
+        self.registrations[handle] = Registration(handle, msg.owner, pages.pfns, pins, bool(flags & Foll.WRITE))
+        self.trace(Registered(driver=self.name, handle=handle, owner=msg.owner, pfns=pages.pfns, pins=pins))
+        return Pinned(handle, len(pages.pfns))
+
+    @handles(StartDma)
+    async def start_dma(self, msg: StartDma) -> DmaResult:
+        """Ring the doorbell and wait for the interrupt; others may have operations in flight meanwhile."""
+        registration = self.registrations.get(msg.handle)
+        if registration is None or msg.page >= len(registration.pfns):
+            return DmaResult(-EBADF)
+        if msg.offset >= PAGE_SIZE:
+            return DmaResult(-EINVAL)
+        operation = self._next("operation")
+        completion = self.port.reserve()
+        self._completions[operation] = (completion, msg.handle)
+        self.in_flight[msg.handle] = self.in_flight.get(msg.handle, 0) + 1
+        self.port.waits(completion, f"the completion of DMA {operation} of {self.name}")
+        self.send(
+            self.dma,
+            Program(
+                operation,
+                registration.pfns[msg.page],
+                msg.offset,
+                min(msg.length, PAGE_SIZE - msg.offset),
+                msg.to_memory,
+                msg.fill,
+                self.address,
+                msg.pause_for,
+            ),
+        )
+        return DmaResult(0, await wait(completion))
+
+    @handles(DmaDone)
+    def dma_done(self, msg: DmaDone) -> None:
+        """The interrupt: wake the thread that rang the doorbell, and whoever waits for an idle device."""
+        completion, handle = self._completions.pop(msg.operation)
+        left = self.in_flight[handle] - 1
+        self.in_flight[handle] = left
+        self.port.wake(completion, msg.first)
+        idle = self._idle.pop(handle, None) if not left else None
+        if idle is not None:
+            idle.wake_all()
+
+    @handles(DirtyPages)
+    async def dirty_pages(self, msg: DirtyPages) -> Status:
+        """Tell the kernel that the device wrote, in one of the ways that drivers were seen to do it."""
+        registration = self.registrations.get(msg.handle)
+        if registration is None:
+            return Status(-EBADF)
+        for pfn in registration.pfns:
+            if msg.how == "lock":
+                await self._set_page_dirty_lock(pfn)
+            elif msg.how == "nolock":
+                await self._set_page_dirty(pfn)
+            else:
+                # SetPageDirty: no tag, no buffers; a sync will not find it (S06).
+                await self.ask(self.memmap, ChangeFlags(pfn, set=Page.DIRTY))
+        return Status()
+
+    @handles(ReleaseBuffer)
+    async def release_buffer(self, msg: ReleaseBuffer) -> Status:
+        """Give the pages back, with the partner of the acquiring call or, on purpose, with the wrong one (S31)."""
+        registration = self.registrations.pop(msg.handle)
+        if registration is None:
+            return Status(-EBADF)
+        await self._release(registration, msg.how, dirty=msg.dirty)
+        return Status()
+
+    @handles(CloseDevice)
+    async def close_device(self, msg: CloseDevice) -> Status:
+        """The file is closed: everything that its owner registered goes, dirty if the device could write to it."""
+        for handle, registration in self.registrations.items():
+            if registration.owner == msg.owner and self.registrations.pop(handle) is not None:
+                await self._release(registration, "match", dirty=registration.write)
+        return Status()
+
+    async def _release(self, registration: Registration, how: str, *, dirty: bool) -> None:
+        """unpin_user_pages_dirty_lock(), or set_page_dirty_lock() and put_page() for each page."""
+        handle = registration.handle
+        holder = self._holder(handle)
+        await self._stop_device(handle)
+        unpin = registration.pins if how == "match" else how == "unpin"
+        for pfn in registration.pfns:
+            if dirty and not (unpin and await self._is_dirty(pfn)):
+                await self._set_page_dirty_lock(pfn)
+            if self.rules.pinned_on_lru is PinnedOnLru.REMOVE:
+                # Before the reference goes: afterwards the frame may be somebody else's.
+                await self.ask(self.at("reclaim"), LruReturnUnpinned(pfn))
+            if unpin:
+                await self.ask(self.memmap, UnpinRefs(pfn, 1, holder))
+            else:
+                await self.ask(self.memmap, PutRefs(pfn, 1, "gup", holder))
+        self.trace(Released(driver=self.name, handle=handle, owner=registration.owner, pfns=registration.pfns, how=how))
+
+    async def _stop_device(self, handle: int) -> None:
+        while self.in_flight.get(handle, 0):
+            if handle not in self._idle:
+                self._idle[handle] = WaitQueue(self, f"DMA on registration {handle} of {self.name}")
+            await self._idle[handle].sleep()
+        self.in_flight.pop(handle)
+
+    async def _is_dirty(self, pfn: int) -> bool:
+        answer = await self.ask(self.memmap, ReadFlags(pfn, Page.DIRTY))
+        return bool(answer.flags)
+
+    async def _set_page_dirty_lock(self, pfn: int) -> None:
+        """set_page_dirty_lock(): under the page lock the mapping cannot go away (S45)."""
+        await self.ask(self.memmap, LockPage(pfn))
+        await self._set_page_dirty(pfn)
+        await self.ask(self.memmap, UnlockPage(pfn))
+
+    async def _set_page_dirty(self, pfn: int) -> None:
+        """set_page_dirty(): the file system's own for a page of a file, else the flag alone."""
+        mapping = await self.ask(self.memmap, ReadMapping(pfn))
+        if mapping.ino and not mapping.anon:
+            fs = mapping.fs if mapping.fs.startswith(f"{self.host}/") else self.at(mapping.fs)
+            await self.ask(fs, SetPageDirty(pfn, mapping.ino, mapping.index, self.name))
+        else:
+            await self.ask(self.memmap, ChangeFlags(pfn, set=Page.DIRTY))
+
+    def _holder(self, handle: int) -> str:
+        """Who holds the references, in the ledgers of struct page."""
+        return f"{self.name}#{handle}"
+
+    def _next(self, what: str) -> int:
+        number = self.numbers.get(what, 0) + 1
+        self.numbers[what] = number
+        return number

@@ -1,0 +1,141 @@
+"""The owner of struct page: each handler is one atomic operation on one page, or a wait for it."""
+
+from __future__ import annotations
+
+from actors.base import handles
+from actors.memmap.references import References
+from protocol.memmap import (
+    AddMaps,
+    ChangeFlags,
+    Counts,
+    LockPage,
+    Mapping,
+    OldFlags,
+    Page,
+    PageFlags,
+    PageMapped,
+    ReadCounts,
+    ReadFlags,
+    ReadMapping,
+    ReadVmstat,
+    SetMapping,
+    TryLockPage,
+    UnlockPage,
+    Vmstat,
+    WaitUnpinned,
+    WaitWriteback,
+)
+from protocol.message import DONE, Done, Flag
+
+
+class Memmap(References):
+    """struct page in columns: 35 bytes a page and no Python object, so that large memories are cheap.
+
+    A folio is addressed by any of its pages; counts, flags, mapping and lock are those of its first page.
+
+    frames: size of the memory in 4 KiB frames, the zero page (frame 0) included.
+    """
+
+    @handles(ReadCounts)
+    def read_counts(self, msg: ReadCounts) -> Counts:
+        """folio_ref_count(), folio_mapcount()."""
+        pfn = self.folio(msg.pfn)
+        return Counts(refs=self.counts.refs.read(pfn), maps=self.counts.maps[pfn])
+
+    @handles(PageMapped)
+    def page_mapped(self, msg: PageMapped) -> Flag:
+        """folio_mapped()."""
+        return Flag(self.counts.maps[self.folio(msg.pfn)] > 0)
+
+    @handles(AddMaps)
+    def add_maps(self, msg: AddMaps) -> Done:
+        """folio_add_rmap, folio_remove_rmap. A reference may become the mapping's own."""
+        pfn = self.folio(msg.pfn)
+        before = self.counts.maps.data[pfn]
+        self.counts.maps.add(pfn, msg.amount)
+        after = before + msg.amount
+        if after < 0:
+            self.warn("page_remove_rmap", f"bad map count of page {pfn}: {after}")
+        # The sum of these steps is the same in every order, so that the additions still commute.
+        mapped = (after > 0) - (before > 0)
+        anon = self.flags.test(pfn, Page.ANON)
+        self.vmstat.add("nr_anon_pages" if anon else "nr_mapped", mapped << self.frames.order(pfn))
+        if msg.adopt:
+            self.counts.rename(pfn, msg.amount, (msg.adopt, self.port.context), ("map", msg.ledger))
+        return DONE
+
+    # Flags
+
+    @handles(ChangeFlags)
+    def change_flags(self, msg: ChangeFlags) -> OldFlags:
+        """test_and_set, test_and_clear. The end of writeback wakes its waiters."""
+        pfn = self.folio(msg.pfn)
+        before = self.flags.change(pfn, msg.set, msg.clear)
+        gained, lost = msg.set & ~before, msg.clear & before & ~msg.set
+        if gained or lost:
+            self.account(pfn, gained, lost)
+            self.trace(PageFlags(pfn=pfn, set=gained, cleared=lost))
+        if lost & Page.WRITEBACK:
+            self.writeback_sleepers.wake(pfn)
+        return OldFlags(before)
+
+    @handles(ReadFlags)
+    def read_flags(self, msg: ReadFlags) -> OldFlags:
+        """PageDirty() and its sisters."""
+        return OldFlags(self.flags.test(self.folio(msg.pfn), msg.mask))
+
+    @handles(WaitWriteback)
+    async def wait_writeback(self, msg: WaitWriteback) -> Done:
+        """wait_on_page_writeback(): looks again after each wake-up, it may be under writeback anew."""
+        pfn = self.folio(msg.pfn)
+        while self.flags.test(pfn, Page.WRITEBACK):
+            await self.writeback_sleepers.sleep(pfn)
+        return DONE
+
+    @handles(WaitUnpinned)
+    async def wait_unpinned(self, msg: WaitUnpinned) -> Done:
+        """Proposal P5: sleep while the page may be pinned."""
+        pfn = self.folio(msg.pfn)
+        while self.counts.maybe_pinned(pfn):
+            await self.unpin_sleepers.sleep(pfn)
+        return DONE
+
+    # Page cache membership
+
+    @handles(SetMapping)
+    def set_mapping(self, msg: SetMapping) -> Done:
+        """page->mapping and ->index change."""
+        pfn = self.folio(msg.pfn)
+        self.map_to(pfn, msg.fs, msg.ino, msg.index)
+        return DONE
+
+    @handles(ReadMapping)
+    def read_mapping(self, msg: ReadMapping) -> Mapping:
+        """Look at page->mapping and ->index: without the page lock the answer may be stale at once (S45)."""
+        pfn = self.folio(msg.pfn)
+        fs, ino, index = self.mappings.read(pfn)
+        return Mapping(fs=fs, ino=ino, index=index, anon=bool(self.flags.test(pfn, Page.ANON)))
+
+    # The page lock
+
+    @handles(LockPage)
+    async def lock_page(self, msg: LockPage) -> Done:
+        """lock_page()."""
+        await self.locks.lock(self.folio(msg.pfn))
+        return DONE
+
+    @handles(TryLockPage)
+    def trylock_page(self, msg: TryLockPage) -> Flag:
+        """trylock_page()."""
+        return Flag(self.locks.trylock(self.folio(msg.pfn)))
+
+    @handles(UnlockPage)
+    def unlock_page(self, msg: UnlockPage) -> Done:
+        """unlock_page()."""
+        self.locks.unlock(self.folio(msg.pfn), msg.holder)
+        return DONE
+
+    @handles(ReadVmstat)
+    def read_vmstat(self, msg: ReadVmstat) -> Vmstat:
+        """/proc/vmstat."""
+        return Vmstat(self.vmstat.read())

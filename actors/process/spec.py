@@ -1,0 +1,32 @@
+"""What a process is told at the start: its threads and the names by which they know the machine."""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocol.steps import AnyStep
+from protocol.workload import AnyGenerator
+
+
+class ThreadSpec(msgspec.Struct, frozen=True):
+    """One thread. cpu: where it runs, as "cpu/0"; steps: what it does, in order."""
+
+    cpu: str
+    steps: tuple[AnyStep, ...]
+
+
+class ProcessSpec(msgspec.Struct, frozen=True):
+    """One process. All addresses are local ("driver/nic"): of the process's own host.
+
+    name: of the process, its address space, and of the owner of its registrations.
+    devices: driver of each device. files: (file system, inode, pages) of each file.
+    scripted: steps heed `after`, `until`, `delay` and report their labels; without it they race freely.
+    """
+
+    name: str
+    threads: dict[str, ThreadSpec] = {}
+    devices: dict[str, str] = {}
+    files: dict[str, tuple[str, int, int]] = {}
+    filesystems: tuple[str, ...] = ()
+    generators: dict[str, AnyGenerator] = {}
+    scripted: bool = True
