@@ -9,6 +9,22 @@ from actors.base.refs import Refs
 from actors.base.state import Bits, Column, Entity, Field, Map
 
 __all__ = [
-    "Actor", "AskTimeout", "Bits", "Cancelled", "Column", "ContextDied", "Entity", "Field", "KernelActor", "Map",
-    "Port", "Recorder", "Refs", "TaskHandle", "TicketLock", "WaitQueue", "chunks_of", "handles",
+    "Actor",
+    "AskTimeout",
+    "Bits",
+    "Cancelled",
+    "Column",
+    "ContextDied",
+    "Entity",
+    "Field",
+    "KernelActor",
+    "Map",
+    "Port",
+    "Recorder",
+    "Refs",
+    "TaskHandle",
+    "TicketLock",
+    "WaitQueue",
+    "chunks_of",
+    "handles",
 ]

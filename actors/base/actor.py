@@ -6,11 +6,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
-from protocol.address import host_of
-from protocol.message import Message, Request, Tracepoint
-
 from actors.base.footprint import Recorder
 from actors.base.port import Port, TaskHandle, wait, wait_or_time_out
+from protocol.address import host_of
+from protocol.message import Message, Request, Tracepoint
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -80,21 +79,21 @@ class Actor:
 
     def ask(self, dst: str, message: Request[R]) -> Coroutine[Any, Any, R]:
         """Send a request on behalf of the running context; await the answer."""
-        return wait(self.port.request(dst, message))  # type: ignore[return-value]
+        return wait(self.port.request(dst, message))
 
     def ask_within(self, ns: int, dst: str, message: Request[R]) -> Coroutine[Any, Any, R]:
         """As `ask`; raises AskTimeout if `ns` nanoseconds pass first."""
-        return wait_or_time_out(self.port.request(dst, message, ns))
+        return wait_or_time_out(self.port.request(dst, message, ns), dst, ns)
 
     def ask_all(self, requests: Sequence[tuple[str, Request[R]]]) -> Coroutine[Any, Any, tuple[R, ...]]:
         """Send several requests at once; one resume with all answers, in the order asked."""
-        return wait(self.port.join(requests))  # type: ignore[return-value]
+        return wait(self.port.join(requests))
 
     def sleep(self, ns: int) -> Coroutine[Any, Any, None]:
         """Let `ns` nanoseconds of virtual time pass: the cost of work, or a timer."""
         token = self.port.reserve()
         self.port.wake(token, None, ns)
-        return wait(token)  # type: ignore[return-value]
+        return wait(token)
 
     def start(self, coro: Coroutine[Any, Any, Any], context: str = "") -> TaskHandle:
         """Run `coro` in a kernel context of its own (a kernel thread, an interrupt)."""

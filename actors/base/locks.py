@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import types
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-from protocol.engine import LockContended, LockGranted, LockReleased
+from typing import TYPE_CHECKING, Any
 
 from actors.base.footprint import COMMUTE, READ, WRITE
-from actors.base.port import wait
+from actors.base.port import Cancelled, ContextDied
+from protocol.engine import LockContended, LockGranted, LockReleased
 
 if TYPE_CHECKING:
     from actors.base.actor import Actor
@@ -59,14 +59,15 @@ class TicketLock:
             port.waits(token, self.name)
             port.trace(LockContended(lock=self.name, waiter=context, holders=tuple(self._holders)))
         self._grant()
-        return wait(token)
+        return self._served(token)
 
     def try_acquire(self, *, shared: bool = False) -> bool:
         """Take the lock only if nobody holds it or waits for it."""
-        self._note("queue", READ | WRITE)
+        self._note("queue", READ)
         self._note("serving", READ)
         if self._queue or not self._admits(shared):
             return False
+        self._note("queue", WRITE)
         self._shared = shared
         self._holders.append(self._actor.port.context)
         return True
@@ -76,12 +77,11 @@ class TicketLock:
         holder = self._actor.port.context if context is None else context
         if not self._holders:
             raise LockError(f"{self._actor.address}: {self.name} released by {holder}, but nobody holds it")
-        if holder in self._holders:
-            self._holders.remove(holder)
-        elif not self._shared:
-            self._holders.clear()
-        else:
-            raise LockError(f"{self._actor.address}: {self.name} released by {holder}, held by {self._holders}")
+        if holder not in self._holders:
+            if self._shared:
+                raise LockError(f"{self._actor.address}: {self.name} released by {holder}, held by {self._holders}")
+            holder = self._holders[0]
+        self._holders.remove(holder)
         self._note("serving", COMMUTE)
         if self._queue:
             self._actor.port.trace(LockReleased(lock=self.name, holder=holder))
@@ -97,14 +97,35 @@ class TicketLock:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._release_unless_dead(kind)
+        self.leave(kind)
 
-    def _release_unless_dead(self, kind: type[BaseException] | None) -> None:
-        # A context that dies in BUG() holds its locks for ever: that is half of the damage of S01.
-        from actors.base.port import ContextDied
+    def leave(self, why: type[BaseException] | None) -> None:
+        """End of an ``async with``: give the lock back, unless the context died.
 
-        if kind is None or not issubclass(kind, ContextDied):
+        Who dies in BUG() holds its locks for ever: that is half of the damage of S01. The end of the world
+        (GeneratorExit) leaves everything as it is, too.
+        """
+        if why is None or not issubclass(why, ContextDied | GeneratorExit):
             self.release()
+
+    @types.coroutine
+    def _served(self, token: int) -> Generator[int, Any, None]:
+        try:
+            yield token
+        except Cancelled:
+            self._withdraw(token)
+            raise
+
+    def _withdraw(self, token: int) -> None:
+        """A cancelled context gives back its ticket, or the lock if its turn had come already."""
+        for ticket in self._queue:
+            if ticket[0] == token:
+                self._note("queue", WRITE)
+                self._queue.remove(ticket)
+                self._actor.port.trace(LockReleased(lock=self.name, holder=ticket[2]))
+                self._grant()
+                return
+        self.release()
 
     def _admits(self, shared: bool) -> bool:
         return not self._holders or (shared and self._shared)
@@ -136,7 +157,7 @@ class _Shared:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock._release_unless_dead(kind)
+        self._lock.leave(kind)
 
 
 class WaitQueue:
@@ -159,7 +180,7 @@ class WaitQueue:
         self._actor.port.recorder.note(self.name, "sleepers", COMMUTE)
         self._actor.port.waits(token, self.name)
         self._tokens.append(token)
-        return wait(token)
+        return self._woken(token)
 
     def wake_all(self) -> None:
         """Wake everyone who sleeps now."""
@@ -167,6 +188,15 @@ class WaitQueue:
         tokens, self._tokens = self._tokens, []
         for token in tokens:
             self._actor.port.wake(token)
+
+    @types.coroutine
+    def _woken(self, token: int) -> Generator[int, Any, None]:
+        try:
+            yield token
+        except Cancelled:
+            if token in self._tokens:
+                self._tokens.remove(token)
+            raise
 
     @property
     def empty(self) -> bool:

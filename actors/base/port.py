@@ -7,9 +7,8 @@ from collections.abc import Coroutine, Generator, Sequence
 from random import Random
 from typing import Any, Final, Protocol
 
-from protocol.message import Message, Tracepoint
-
 from actors.base.footprint import Recorder
+from protocol.message import Message, Tracepoint
 
 
 class Port(Protocol):
@@ -97,9 +96,9 @@ def wait(token: int) -> Generator[int, Any, Any]:
     return (yield token)
 
 
-async def wait_or_time_out(token: int) -> Any:
-    """As `wait`, for a request with a time-out."""
+async def wait_or_time_out(token: int, asked: str, within: int) -> Any:
+    """As `wait`, for a request with a time-out. asked: of whom; within: how long (ns), for the error."""
     value = await wait(token)
     if value is TIMED_OUT:
-        raise AskTimeout
+        raise AskTimeout(f"no answer of {asked} within {within} ns")
     return value

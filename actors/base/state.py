@@ -1,5 +1,6 @@
 """State containers: where an actor keeps what it owns, so that footprints record themselves."""
 
+# ruff: noqa: SLF001 - an Entity and its Fields are one thing in two classes
 from __future__ import annotations
 
 from array import array
@@ -133,6 +134,10 @@ class Map(Generic[K, V]):
     def __iter__(self) -> Iterator[K]:
         self._recorder.note(self.field, self._ALL, READ)
         return iter(list(self._data))
+
+    def values(self) -> list[V]:
+        """All values in order of insertion."""
+        return [value for _, value in self.items()]
 
     def items(self) -> list[tuple[K, V]]:
         """All pairs in order of insertion."""

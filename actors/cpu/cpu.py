@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+
+from actors.base import KernelActor, Map, Port, TicketLock, handles
+from actors.rules import KernelRules
 from protocol import memory, mm
 from protocol.cpu import CpuAccess, FlushTlb, IrqOff, IrqOn, Load, Loaded, Store, TlbFlush
 from protocol.memory import PAGE_SIZE
 from protocol.message import DONE, Done
-
-from actors.base import KernelActor, Map, Port, TicketLock, handles
-from actors.rules import KernelRules
 
 _SIGNALS = {-14: "SIGSEGV", -5: "SIGBUS", -12: "SIGBUS"}
 
@@ -89,14 +89,10 @@ class CpuCore(KernelActor):
         """flush_tlb_func(): runs, and so acknowledges, only when interrupts are on."""
         async with self.interrupts:
             first = msg.first // PAGE_SIZE
-            going = [
-                at for at in self.tlb if at[0] == msg.mm and (not msg.count or first <= at[1] < first + msg.count)
-            ]
+            going = [at for at in self.tlb if at[0] == msg.mm and (not msg.count or first <= at[1] < first + msg.count)]
             for at in going:
                 self.tlb.pop(at)
-            self.trace(
-                TlbFlush(cpu=self.name, mm=msg.mm, first=msg.first, count=msg.count, dropped=len(going))
-            )
+            self.trace(TlbFlush(cpu=self.name, mm=msg.mm, first=msg.first, count=msg.count, dropped=len(going)))
         return DONE
 
     async def irq_save(self, why: str) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import errno
 
+from actors.base import handles
+from actors.cpu.cpu import CpuCore
+from actors.rules.gup_flags import refuse_flags
+from actors.rules.rules import (
+    FastPmdRecheck,
+    FastRange,
+    ForkSequence,
+    LongtermFileWrite,
+    PinUnderWriteback,
+    UnshareForPin,
+)
 from protocol import memmap, mm
 from protocol.cpu import GetUserPagesFast
 from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
 from protocol.mm import Entry, EntryKind, Foll, PagesPinned, UserPages
-
-from actors.base import handles
-from actors.cpu.cpu import CpuCore
-from actors.rules.gup_flags import refuse_flags
-from actors.rules.rules import FastPmdRecheck, FastRange, ForkSequence, LongtermFileWrite, PinUnderWriteback, UnshareForPin
 
 _FILE_WRITE = Foll.PIN | Foll.LONGTERM | Foll.WRITE
 

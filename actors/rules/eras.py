@@ -5,9 +5,29 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from actors.rules.rules import (
-    CowReuse, DirtyWarning, DirtyWithoutBuffers, DriverCall, FastHeadRecheck, FastPmdRecheck, FastRange, ForceCow,
-    ForkSequence, KernelRules, LongtermApi, LongtermFileWrite, OdirectCall, OverflowGuard, PinApi, ReclaimPinnedAnon,
-    ReclaimPinnedFile, ReclaimWrites, StablePages, UnmapPinnedAnon, UnshareForPin, ZapRmap, ZeroPagePin,
+    CowReuse,
+    DirtyWarning,
+    DirtyWithoutBuffers,
+    DriverCall,
+    FastHeadRecheck,
+    FastPmdRecheck,
+    FastRange,
+    ForceCow,
+    ForkSequence,
+    KernelRules,
+    LongtermApi,
+    LongtermFileWrite,
+    OdirectCall,
+    OverflowGuard,
+    PinApi,
+    ReclaimPinnedAnon,
+    ReclaimPinnedFile,
+    ReclaimWrites,
+    StablePages,
+    UnmapPinnedAnon,
+    UnshareForPin,
+    ZapRmap,
+    ZeroPagePin,
 )
 
 V4_20 = KernelRules(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from protocol.mm import Foll
-
 from actors.rules.rules import KernelRules, LongtermApi, PinApi
+from protocol.mm import Foll
 
 
 def refuse_flags(flags: int, rules: KernelRules) -> tuple[int, str]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from actors.rules.rules import (
-    LongtermFileWrite, PinnedOnLru, PinUnderWriteback, ReclaimPinnedFile, RuleValue, WritebackPinned,
+    LongtermFileWrite,
+    PinnedOnLru,
+    PinUnderWriteback,
+    ReclaimPinnedFile,
+    RuleValue,
+    WritebackPinned,
 )
 
 POLICIES: dict[str, tuple[dict[str, RuleValue], str]] = {

@@ -5,17 +5,18 @@ Evidence marks are those of kernel-semantics.md: [S] read in a kernel tree, [W] 
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
+from typing import Self
 
 import msgspec
 
 
-class RuleValue(str, Enum):
+class RuleValue(StrEnum):
     """One value of a rule. `says` is its consequence, for `gupsim rules`."""
 
     says: str
 
-    def __new__(cls, value: str, says: str) -> RuleValue:
+    def __new__(cls, value: str, says: str) -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.says = says

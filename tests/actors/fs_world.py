@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from actors.base import Actor, Port, TaskHandle, WaitQueue, handles
+from actors.base import Actor, Port, Recorder, TaskHandle, WaitQueue, handles
 from actors.block import Block
 from actors.cpu import Cpu
 from actors.flusher import Flusher
@@ -202,16 +202,17 @@ def run(
     stable_writes: bool = False,
     chunk_time: int = 0,
     watch: tuple[str, ...] = (),
-    stuck: int = 0,
+    stuck: int | None = 0,
     seed: int = 0,
     shuffle: bool = False,
     prepare: Callable[[TimedWorld, Ext4], None] | None = None,
     **rules: Any,
 ) -> Run:
-    """Run a script. watch: tracepoints that it waits for. stuck: how many contexts are expected to hang.
+    """Run a script. watch: tracepoints that it waits for. stuck: how many contexts are expected to hang; None: any.
     shuffle: any message may be far later than any other, so that each seed is another interleaving of the threads."""
     chosen: KernelRules = replace(ERAS[kernel][0], **rules)
-    world = TimedWorld(seed=seed, codec=Codec((*ALL_MESSAGES, Go)))
+    # Recording costs little here, and shows that every step can be recorded.
+    world = TimedWorld(seed=seed, codec=Codec((*ALL_MESSAGES, Go)), recorder=Recorder(enabled=True))
     if shuffle:
         _shuffle(world, Random(seed))
     world.add(MEMORY, Memory, frames=frames, chunk=CHUNK)
@@ -237,7 +238,7 @@ def run(
     world.post(APP_ADDRESS, Go())
     world.run_all(200_000)
     hung = world.report_stuck()
-    assert hung == stuck, [point.say() for point in seen[-4:]]
+    assert stuck in (None, hung), [point.say() for point in seen[-4:]]
     return Run(script, world, seen, hung)
 
 
@@ -251,3 +252,25 @@ def _shuffle(world: TimedWorld, dice: Random) -> None:
         push(item)
 
     world.core.push = late
+
+
+__all__ = [
+    "APP",
+    "APP_ADDRESS",
+    "BLOCK",
+    "CHUNK",
+    "FLUSHER",
+    "FS",
+    "F_FILL",
+    "G_FILL",
+    "MEMMAP",
+    "MEMORY",
+    "MM",
+    "PAGE_SIZE",
+    "F",
+    "Foll",
+    "G",
+    "Run",
+    "Script",
+    "run",
+]

@@ -111,6 +111,7 @@ def test_a_page_that_was_thrown_out_meanwhile_is_skipped_as_moved() -> None:
         await script.ask(MEMMAP, memmap.SetMapping(pfn))  # as truncation does under the page lock
         await script.ask(MEMMAP, memmap.UnlockPage(pfn))
         await script.sleep(5_000)
+        return None
 
     outcome = run(body)
     assert outcome.of(WritebackSkip) == [WritebackSkip(pfn=1, why="moved")]
@@ -173,6 +174,26 @@ def test_wait_hangs_for_ever_behind_a_pin_that_stays() -> None:
         return await script.fsync()
 
     assert run(body, writeback_pinned=WritebackPinned.WAIT, stuck=1).result is None
+
+
+def test_wait_can_deadlock_with_direct_io_into_the_same_page() -> None:
+    """bio_set_pages_dirty() wants the lock of a page that it has pinned, from the flusher that waits for the unpin."""
+
+    async def flusher_thread(script: Script) -> None:
+        await script.until("mm:pin")
+        await script.writeback()
+
+    async def body(script: Script) -> object:
+        buffer = await script.map_file(G)
+        await script.store(buffer, 1)
+        script.thread(flusher_thread(script), "kworker")
+        return await script.direct(F, buffer, from_disk=True)
+
+    def hung(seed: int, policy: WritebackPinned) -> int:
+        return run(body, seed=seed, shuffle=True, stuck=None, watch=("mm:pin",), writeback_pinned=policy).stuck
+
+    assert {hung(seed, WritebackPinned.WAIT) for seed in range(60)} == {0, 2}
+    assert {hung(seed, WritebackPinned.LIVE) for seed in range(60)} == {0}
 
 
 def test_a_plain_reference_is_not_recognised_by_any_proposal() -> None:

@@ -5,7 +5,8 @@ import pytest
 from protocol import fs, memmap
 from protocol.fs import CacheDrop
 from protocol.memmap import Page, PageFree
-from tests.actors.fs_world import F_FILL, FS, MEMMAP, PAGE_SIZE, F, Foll, Script, run
+from protocol.mm import UnmapRange
+from tests.actors.fs_world import F_FILL, FS, MEMMAP, MM, PAGE_SIZE, F, Foll, Script, run
 
 
 async def cached(script: Script) -> int:
@@ -85,17 +86,11 @@ def test_fadvise_drops_what_is_clean_and_unused() -> None:
         await script.load(mapped)  # page 1: mapped
         other = await script.map_file(F, 1, 2)
         await script.gup(other, flags=Foll.GET)
-        await script.ask("h0/mm", unmap(2))  # page 2: referenced
+        await script.ask(MM, UnmapRange("fs/ext4", F, 2, 1))  # page 2: referenced
         dropped = await script.drop_cache()
         return dropped, [entry[0] for entry in (await script.ask(FS, fs.StatFile(F))).cached]
 
     assert run(body).result == (1, [0, 1, 2])
-
-
-def unmap(index: int) -> object:
-    from protocol.mm import UnmapRange
-
-    return UnmapRange("fs/ext4", F, index, 1)
 
 
 def test_fadvise_drops_clean_buffers_first() -> None:

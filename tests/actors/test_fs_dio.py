@@ -5,13 +5,13 @@ import errno
 import pytest
 
 from actors.fs import Ext4
-from actors.rules.rules import OdirectCall
+from actors.rules.rules import OdirectCall, PinnedOnLru
 from gupsim.engine.timed import TimedWorld
 from protocol import fs, memmap, mm
 from protocol.block import BlockWrite
 from protocol.fs import SetPageDirtyDone
 from protocol.kernel import KernelWarning
-from protocol.memmap import Page, PageGet, PagePut
+from protocol.memmap import Page, PageFlags, PageGet, PagePut
 from tests.actors.fs_world import F_FILL, FS, MEMMAP, MM, PAGE_SIZE, F, G, Script, run
 
 
@@ -57,10 +57,24 @@ def test_user_pages_are_held_by_the_call_of_the_era_and_given_back_by_its_partne
     outcome = run(body, odirect_call=rule)
     got = [point for point in outcome.of(PageGet) if "dio" in point.holder]
     gave = [point for point in outcome.of(PagePut) if "dio" in point.holder]
-    assert {point.kind for point in (*got, *gave)} == {kind}
+    assert {point.kind for point in got} == {point.kind for point in gave} == {kind}
     assert len(got) == len(gave) == 4
     pins = 4 if rule is OdirectCall.PIN else 0
     assert outcome.result["nr_foll_pin_acquired"] == outcome.result["nr_foll_pin_released"] == pins
+
+
+def test_pages_of_direct_io_are_off_the_lru_while_they_are_held_under_that_proposal() -> None:
+    async def body(script: Script) -> object:
+        buffer = await script.map_anon()
+        await script.store(buffer, 1)
+        await script.direct(F, buffer, from_disk=True)
+        await script.sleep(1_000)
+        return bool(await script.flags(1) & Page.LRU)
+
+    outcome = run(body, pinned_on_lru=PinnedOnLru.REMOVE)
+    assert outcome.result is True
+    changes = [point for point in outcome.of(PageFlags) if (point.set | point.cleared) & Page.LRU]
+    assert [bool(point.set & Page.LRU) for point in changes] == [True, False, True]
 
 
 def test_a_read_dirties_the_user_page_before_the_disk_writes_it() -> None:

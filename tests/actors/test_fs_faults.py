@@ -1,6 +1,7 @@
 """Faults on file mappings: ->fault and ->page_mkwrite (B10)."""
 
 import errno
+from typing import Any
 
 import pytest
 
@@ -169,7 +170,7 @@ def fill_up(world: TimedWorld, ext4: Ext4) -> None:
     ext4.space.free = 1
 
 
-def stable_story(kernel: str, *, device_says: bool, was: bool, **rules: object) -> bool:
+def stable_story(kernel: str, *, device_says: bool, was: bool, **rules: Any) -> bool:
     """Does a store wait for the end of writeback? device_says: now; was: when the inode was read in."""
 
     async def body(script: Script) -> object:

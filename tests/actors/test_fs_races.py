@@ -11,13 +11,6 @@ from tests.actors.fs_world import FS, MEMMAP, PAGE_SIZE, F, Script, run
 SEEDS = 80
 
 
-async def dirty(script: Script, pfn: int) -> None:
-    """set_page_dirty() without the page lock, then put_page()."""
-    context = script.port.context
-    await script.ask(FS, fs.SetPageDirty(pfn, F, 0, "driver/nic"))
-    await script.ask(MEMMAP, memmap.PutRefs(pfn, 1, "lookup", context))
-
-
 def test_writeback_never_takes_the_tag_from_a_page_that_is_dirty_again() -> None:
     """The tree lock: flag and tag change together in set_page_writeback()."""
 
@@ -40,13 +33,17 @@ def test_writeback_never_takes_the_tag_from_a_page_that_is_dirty_again() -> None
 
 
 def test_a_page_dirtied_by_the_last_user_before_it_let_go_is_never_removed() -> None:
-    """S33: with the dirty test before the freeze, both could fall in between."""
+    """S33: with the dirty test before the freeze, SetPageDirty() and put_page() could both fall in between."""
+
+    async def user(script: Script, pfn: int) -> None:
+        await script.ask(MEMMAP, memmap.ChangeFlags(pfn, set=Page.DIRTY))
+        await script.ask(MEMMAP, memmap.PutRefs(pfn, 1, "lookup", "driver"))
 
     async def body(script: Script, delay: int) -> object:
         await script.read(F)
         pfn, _, _ = await script.page()
         await script.ask(MEMMAP, memmap.GetRefs(pfn, 1, "lookup", "driver"))
-        script.thread(dirty(script, pfn), "driver")
+        script.thread(user(script, pfn), "driver")
         await script.sleep(delay)
         await script.ask(MEMMAP, memmap.LockPage(pfn))
         removed = (await script.ask(FS, fs.RemoveMapping(pfn, F, 0, 1))).yes
@@ -54,8 +51,8 @@ def test_a_page_dirtied_by_the_last_user_before_it_let_go_is_never_removed() -> 
         await script.sleep(1_000_000)
         return removed, (await script.page())[0], await script.refs(pfn)
 
-    for seed in range(SEEDS):
-        delay = 100 * seed
+    for seed in range(3 * SEEDS):
+        delay = 10 * (seed % 8)
         assert run(partial(body, delay=delay), seed=seed, shuffle=True).result == (False, 1, 1)
 
 
@@ -105,15 +102,16 @@ def test_end_of_writeback_never_takes_the_tag_of_the_next_writeback() -> None:
 
     async def body(script: Script) -> object:
         await script.write(F, 0, 1)
-        for value in range(2, 6):
-            script.thread(flush(script), f"kworker {value}")
-            await script.write(F, 0, value)
+        script.thread(flush(script), "kworker")
+        await script.until("writeback:start")
+        await script.write(F, 0, 2)
         error = await script.fsync()
         return error, (await script.on_disk(4)).durable, await script.disk_bytes(4)
 
     for seed in range(SEEDS):
-        assert run(body, seed=seed, shuffle=True, chunk_time=seed * 10).result == (0, True, (5, 5))
+        outcome = run(body, seed=seed, shuffle=True, chunk_time=100_000, watch=("writeback:start",))
+        assert outcome.result == (0, True, (2, 2))
 
 
 async def flush(script: Script) -> None:
-    await script.writeback(F, sync=True)
+    await script.writeback(F)

@@ -1,5 +1,7 @@
 """The catalogued races of the file side, one history each (E: S01 to S06, S46, S48)."""
 
+from typing import Any
+
 import pytest
 
 from actors.rules.rules import ReclaimPinnedFile
@@ -12,7 +14,7 @@ from protocol.mm import Foll
 from tests.actors.fs_world import F_FILL, MEMMAP, F, Run, Script, run
 
 
-def late_dirty(kernel: str, flags: int, *, stuck: int = 0, **rules: object) -> Run:
+def late_dirty(kernel: str, flags: int, *, stuck: int = 0, **rules: Any) -> Run:
     """S01: pin, writeback, reclaim, DMA, set_page_dirty_lock, release, writeback."""
 
     async def body(script: Script) -> object:
