@@ -72,7 +72,6 @@ class LruIsolate(Tracepoint, frozen=True, tag="vmscan:isolate"):
     """A page was taken off its LRU list, with a reference, to be reclaimed."""
 
     pfn: int
-    refs: int = -1
 
     def say(self) -> str:
         return f"reclaim isolated page {self.pfn}"
@@ -90,16 +89,13 @@ class ShrinkOutcome(Tracepoint, frozen=True, tag="vmscan:outcome"):
 
 
 class ReleaseBuffersDone(Tracepoint, frozen=True, tag="vmscan:release_buffers"):
-    """Step 8: the file system was asked to drop the buffers. unexpected: references beyond those of page cache,
-    buffers and isolation at that moment: a suspected GUP, which this step does not look at."""
+    """Step 8: the file system was asked to drop the buffers; no reference count was looked at."""
 
     pfn: int
     ok: bool
-    unexpected: int = -1
 
     def say(self) -> str:
-        extra = f"; {self.unexpected} unexpected reference(s): somebody still uses it" if self.unexpected > 0 else ""
-        return f"reclaim had the file system {'drop' if self.ok else 'refuse to drop'} the buffers of page {self.pfn}{extra}"
+        return f"reclaim had the file system {'drop' if self.ok else 'refuse to drop'} the buffers of page {self.pfn}"
 
 
 class FreezeRefused(Tracepoint, frozen=True, tag="vmscan:freeze_refused"):

@@ -13,7 +13,7 @@ import msgspec
 TRACE_VERSION = 1
 
 
-class Header(msgspec.Struct, frozen=True, array_like=True, tag="header"):
+class Header(msgspec.Struct, frozen=True, array_like=True, tag="header", tag_field="kind"):
     """version: TRACE_VERSION. actors: addresses by rank; other records name actors by rank.
     scenario: its title or file name; digest: SHA-256 of its canonical form; source: the scenario itself, as in its
     file (JSON-like); kernel, policies, rules: what was in force; seed."""
@@ -29,7 +29,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True, tag="header"):
     actors: tuple[str, ...]
 
 
-class Delivery(msgspec.Struct, frozen=True, array_like=True, tag="d", gc=False):
+class Delivery(msgspec.Struct, frozen=True, array_like=True, tag="d", tag_field="kind", gc=False):
     """One event: message (src, seq) reached dst at `time` ns.
 
     type: class name of the message; "" when a lock was granted, a timer ended or a join completed. reply_to: -1, or
@@ -47,7 +47,7 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True, tag="d", gc=False):
     cause_seq: int
 
 
-class Point(msgspec.Struct, frozen=True, array_like=True, tag="t"):
+class Point(msgspec.Struct, frozen=True, array_like=True, tag="t", tag_field="kind"):
     """A tracepoint that `actor` emitted while it handled delivery (src, seq), in `context`.
 
     body: the tracepoint as a map; its key "tp" is the name."""
@@ -60,7 +60,7 @@ class Point(msgspec.Struct, frozen=True, array_like=True, tag="t"):
     body: msgspec.Raw
 
 
-class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
+class End(msgspec.Struct, frozen=True, array_like=True, tag="end", tag_field="kind"):
     """The trace is whole. time: of the last event; events: deliveries."""
 
     time: int

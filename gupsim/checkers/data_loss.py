@@ -1,0 +1,136 @@
+"""data-loss: bytes that were stored or DMA'd and are promised to be on disk are not there (O4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from gupsim.checkers.content import ZEROED, Chunk, Content, Frame, Write
+from gupsim.checkers.dirty_state import DirtyHistories
+from gupsim.checkers.holds import Holds
+from gupsim.checkers.names import PageKey, frame_key, is_device, short
+from gupsim.checkers.routing import routes
+from gupsim.checkers.violation import Violation, violation
+from gupsim.trace.records import Event
+from protocol.address import host_of
+from protocol.fs import CacheDrop, FsyncBegin, FsyncEnd
+from protocol.message import Tracepoint
+
+
+class DataLoss:
+    """At each successful fsync or sync, and when a clean page leaves the cache: is everything on disk?
+
+    fsync promises the content that each chunk had when it began, or any later one. What a device wrote counts
+    from the moment at which its driver released the page: as long as the device may go on, nobody can say what the
+    content is (S38, S39). A page that is dropped as clean promises that its content is on disk now.
+    """
+
+    kind: ClassVar[str] = "data-loss"
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (
+        *Content.reads,
+        *Holds.reads,
+        *DirtyHistories.reads,
+        FsyncBegin,
+        FsyncEnd,
+        CacheDrop,
+    )
+
+    def __init__(self) -> None:
+        self._content = Content()
+        self._holds = Holds()
+        self._dirty = DirtyHistories()
+        self._routes = routes(self._content, self._holds, self._dirty)
+        self._begun: dict[tuple[str, str, str, int], int] = {}
+        self._reported: dict[PageKey, int] = {}
+
+    def feed(self, event: Event) -> Iterable[Violation]:
+        """Take the next event."""
+        point = event.point
+        kind = type(point)
+        if kind is FsyncBegin:
+            self._begun[self._call(event)] = event.index
+        elif kind is FsyncEnd:
+            began = self._begun.pop(self._call(event), -1)
+            if not point.error and began >= 0:
+                return list(self._synced(event, point, began))
+        elif kind is CacheDrop:
+            return list(self._dropped(event, point))
+        else:
+            for feed in self._routes.get(kind, ()):
+                feed(event)
+        return ()
+
+    def finish(self, end_time: int) -> Iterable[Violation]:
+        """The end of the history is no power failure: what is still dirty is not lost."""
+        return ()
+
+    @staticmethod
+    def _call(event: Event) -> tuple[str, str, str, int]:
+        point = event.point
+        return host_of(event.actor), event.context, short(point.fs), point.ino
+
+    def _synced(self, event: Event, point: FsyncEnd, began: int) -> Iterator[Violation]:
+        host, fs = host_of(event.actor), short(point.fs)
+        for key, pages in sorted(self._content.unsettled.items()):
+            if key[:2] != (host, fs) or point.ino not in (0, key[2]):
+                continue
+            for index, frame in sorted(pages.items()):
+                lost = self._lost(frame, (*key, index), began)
+                lost = [part for part in lost if not self._still_held(frame, part[2], began)]
+                call = "fsync" if point.ino else "sync"
+                yield from self._report(event, frame, (*key, index), lost, f"although {call} returned 0")
+
+    def _dropped(self, event: Event, point: CacheDrop) -> Iterator[Violation]:
+        if point.dirty:
+            return
+        frame = self._content.frame(frame_key(event, point.pfn))
+        page = (host_of(event.actor), short(point.fs), point.ino, point.index)
+        lost = self._lost(frame, page, event.index)
+        yield from self._report(
+            event, frame, page, lost, f"and {point.why} dropped the page, which was clean, from memory"
+        )
+
+    def _lost(self, frame: Frame, page: PageKey, before: int) -> list[tuple[int, Chunk, list[Write]]]:
+        """Number, chunk and lost writes of each chunk that misses content from before event `before`."""
+        lost = []
+        place = self._content.blocks.get(page)
+        for number, chunk in sorted(frame.chunks.items()):
+            writes = chunk.lost_before(before, self._content.on_disk(page, number))
+            if writes and place is not None and place[2] > before and writes[-1].digest == self._content.zeroes:
+                # It was a hole then, and the page showed it truly; the block came later.
+                continue
+            if writes:
+                lost.append((number, chunk, writes))
+        return lost
+
+    def _still_held(self, frame: Frame, writes: list[Write], began: int) -> bool:
+        """All of it came from devices that may still be writing."""
+        return all(is_device(write.by) and self._holds.by(frame.key, write.by, began) for write in writes)
+
+    def _report(
+        self, event: Event, frame: Frame, page: PageKey, lost: list[tuple[int, Chunk, list[Write]]], promise: str
+    ) -> Iterator[Violation]:
+        if not lost:
+            return
+        last = max((writes[-1] for _, _, writes in lost), key=lambda write: write.index)
+        if self._reported.get(page, -1) >= last.index:
+            return
+        self._reported[page] = last.index
+        writers = sorted({write.by for _, _, writes in lost for write in writes} - {ZEROED}) or ["the kernel (zeroes)"]
+        message = (
+            f"page {page[3]} of inode {page[2]} ({page[1]}; page {frame.key[1]} in memory): {self._bytes(lost)} from"
+            f" {' and '.join(writers)} are not on disk, {promise}: {self._dirty.why_not_written(frame.key, last.index)}"
+        )
+        actors = [f"{page[0]}/{writer}" for writer in writers if "/" in writer]
+        yield violation(self.kind, event, message, *actors, pfn=frame.key[1])
+
+    def _bytes(self, lost: list[tuple[int, Chunk, list[Write]]]) -> str:
+        """The lost ranges, neighbours joined: "bytes 0..2047 and 3072..4095"."""
+        size = self._content.chunk_size
+        ranges: list[list[int]] = []
+        for number, _, _ in lost:
+            if ranges and ranges[-1][1] == number * size - 1:
+                ranges[-1][1] += size
+            else:
+                ranges.append([number * size, number * size + size - 1])
+        return "bytes " + " and ".join(f"{first}..{last}" for first, last in ranges)

@@ -1,0 +1,75 @@
+"""dma-use-after-free: a device touched a frame after it was freed, or while it belongs to somebody else (O1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from gupsim.checkers.names import FrameKey, frame_key, short
+from gupsim.checkers.violation import Violation, violation
+from gupsim.trace.records import Event
+from protocol.address import host_of
+from protocol.dma import DmaAccess, DmaEnd, DmaStart
+from protocol.memmap import PageAlloc, PageFree
+from protocol.message import Tracepoint
+
+
+class DmaUseAfterFree:
+    """Compares the life of a frame at each DMA access with its life when the operation was programmed.
+
+    Each operation is reported once, at its first bad access.
+    """
+
+    kind: ClassVar[str] = "dma-use-after-free"
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (PageAlloc, PageFree, DmaStart, DmaAccess, DmaEnd)
+
+    def __init__(self) -> None:
+        self._lives: dict[FrameKey, int] = {}
+        self._free: set[FrameKey] = set()
+        self._owners: dict[FrameKey, str] = {}
+        self._operations: dict[tuple[str, str, int], int] = {}
+
+    def feed(self, event: Event) -> Iterable[Violation]:
+        """Take the next event."""
+        point = event.point
+        kind = type(point)
+        if kind is PageAlloc:
+            for pfn in range(point.pfn, point.pfn + (1 << point.order)):
+                key = frame_key(event, pfn)
+                self._lives[key] = self._lives.get(key, 0) + 1
+                self._owners[key] = point.owner
+                self._free.discard(key)
+        elif kind is PageFree:
+            self._free.update(frame_key(event, pfn) for pfn in range(point.pfn, point.pfn + (1 << point.order)))
+        elif kind is DmaStart:
+            life = self._lives.get(frame_key(event, point.pfn), 0)
+            self._operations[self._operation(event)] = life
+        elif kind is DmaAccess:
+            return self._access(event, point)
+        elif kind is DmaEnd:
+            self._operations.pop(self._operation(event), None)
+        return ()
+
+    def finish(self, end_time: int) -> Iterable[Violation]:
+        """Nothing is left to say at the end."""
+        return ()
+
+    def _access(self, event: Event, point: DmaAccess) -> Iterable[Violation]:
+        operation = self._operation(event)
+        life = self._operations.get(operation, -1)
+        key = frame_key(event, point.pfn)
+        reused = self._lives.get(key, 0) != life
+        if life < 0 or not (reused or key in self._free):
+            return ()
+        self._operations[operation] = -1
+        what = "wrote to" if point.to_memory else "read from"
+        now = "is free" if key in self._free else f"was freed and belongs to {self._owners[key]!r} by now"
+        message = (
+            f"{short(point.dma)} {what} page {point.pfn} (DMA {point.operation}), which {now}: the frame was given"
+            " back while the device still had its address"
+        )
+        return (violation(self.kind, event, message, pfn=point.pfn),)
+
+    @staticmethod
+    def _operation(event: Event) -> tuple[str, str, int]:
+        return host_of(event.actor), short(event.point.dma), event.point.operation

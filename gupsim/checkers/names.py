@@ -1,0 +1,37 @@
+"""One key for one thing: tracepoints name a device now by its address and now by its name on its host."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from gupsim.trace.records import Event
+from protocol.address import host_of
+
+FrameKey: TypeAlias = tuple[str, int]
+"""(host, pfn): frame 7 of one host is not frame 7 of another."""
+
+FileKey: TypeAlias = tuple[str, str, int]
+"""(host, file system, inode)."""
+
+PageKey: TypeAlias = tuple[str, str, int, int]
+"""(host, file system, inode, index): a page of a file, cached or not."""
+
+
+def frame_key(event: Event, pfn: int) -> FrameKey:
+    """The frame `pfn` that a tracepoint speaks of: one of its actor's host."""
+    return host_of(event.actor), pfn
+
+
+def short(name: str) -> str:
+    """ "h0/fs/ext4" and "fs/ext4" are both "ext4"."""
+    return name.rpartition("/")[2]
+
+
+def without_host(event: Event, name: str) -> str:
+    """ "h0/driver/nic" is "driver/nic" for an actor of h0."""
+    return name.removeprefix(host_of(event.actor) + "/")
+
+
+def is_device(by: str) -> bool:
+    """A DMA engine or a disk: it writes memory whatever the page tables say."""
+    return by.startswith(("dma/", "block/"))

@@ -1,0 +1,114 @@
+"""pin-leak: references for DMA that outlive whoever was to give them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from gupsim.checkers.ledger import Ledger
+from gupsim.checkers.names import without_host
+from gupsim.checkers.violation import Violation
+from gupsim.trace.records import Event
+from protocol.address import host_of
+from protocol.driver import Registered, Released
+from protocol.message import Tracepoint
+from protocol.process import ProcessExit
+
+
+class Registration:
+    """What a driver holds for an owner. over: why nobody will give it back any more, "" as long as somebody may."""
+
+    __slots__ = ("driver", "event", "handle", "host", "over", "owner", "pfns")
+
+    def __init__(self, event: Event) -> None:
+        point: Registered = event.point
+        self.event = event
+        self.host = host_of(event.actor)
+        self.driver = without_host(event, point.driver)
+        self.handle = point.handle
+        self.owner = point.owner
+        self.pfns = point.pfns
+        self.over = ""
+
+
+class PinLeaks:
+    """Compares at the end what the ledger says that a driver holds with its registrations.
+
+    Not before: a driver reports the release while it drops page after page, an exit closes device after device. A
+    registration whose owner lives may be held at the end; that is a metric (`pins_held_at_end`), no leak. Nor are
+    references of a call that never came back a leak: who is stuck is the business of deadlock.
+    """
+
+    kind: ClassVar[str] = "pin-leak"
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (*Ledger.reads, Registered, Released, ProcessExit)
+
+    def __init__(self) -> None:
+        self._ledger = Ledger()
+        self._open: dict[tuple[str, str, int], Registration] = {}
+        self._ended: list[Registration] = []
+        """Those that still had references when they ended."""
+
+    def feed(self, event: Event) -> Iterable[Violation]:
+        """Take the next event."""
+        point = event.point
+        kind = type(point)
+        if kind is Registered:
+            made = Registration(event)
+            self._open[made.host, made.driver, made.handle] = made
+        elif kind is Released:
+            key = (host_of(event.actor), without_host(event, point.driver), point.handle)
+            registration = self._open.pop(key, None)
+            if registration is not None:
+                self._end(registration, f"the driver released registration {point.handle} of {point.owner}")
+        elif kind is ProcessExit:
+            self._exit(event, point)
+        else:
+            self._ledger.feed(event)
+        return ()
+
+    def finish(self, end_time: int) -> Iterable[Violation]:
+        """What is left although its registration is over."""
+        told: set[tuple[str, str, int]] = set()
+        for registration in self._ended:
+            for pfn in dict.fromkeys(registration.pfns):
+                holder, left = self._left(registration, pfn)
+                place = (registration.host, holder, pfn)
+                if left <= 0 or place in told:
+                    continue
+                told.add(place)
+                call = "pin" if self._ledger.of((registration.host, pfn)).pins else "reference"
+                yield Violation(
+                    kind=self.kind,
+                    time_ns=end_time,
+                    message=f"{holder} still holds {left} {call}(s) of page {pfn}, but {registration.over}",
+                    actors=(registration.event.actor,),
+                    pfn=pfn,
+                )
+
+    def _left(self, registration: Registration, pfn: int) -> tuple[str, int]:
+        """Holder and number of the references of an ended registration. A driver holds them in the name of the
+        registration, "driver/nic#3", or in its own; then those of its living registrations do not count."""
+        holders = self._ledger.of((registration.host, pfn))
+        named = f"{registration.driver}#{registration.handle}"
+        left = holders.of(named)
+        if left:
+            return named, left
+        living = sum(
+            open_.pfns.count(pfn)
+            for open_ in self._open.values()
+            if (open_.host, open_.driver) == (registration.host, registration.driver)
+        )
+        return registration.driver, holders.of(registration.driver) - living
+
+    def _exit(self, event: Event, point: ProcessExit) -> None:
+        host = host_of(event.actor)
+        for key, registration in list(self._open.items()):
+            if registration.host == host and registration.owner == point.owner:
+                # The device may be closed just after: then the ledger is empty at the end, and nothing is reported.
+                del self._open[key]
+                self._end(registration, f"process {point.owner}, for which it took them, is gone")
+
+    def _end(self, registration: Registration, over: str) -> None:
+        registration.over = over
+        if any(self._left(registration, pfn)[1] > 0 for pfn in registration.pfns):
+            self._ended.append(registration)

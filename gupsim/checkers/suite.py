@@ -1,0 +1,94 @@
+"""All checkers over one history, live or stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from gupsim.checkers.checker import Checker
+from gupsim.checkers.data_loss import DataLoss
+from gupsim.checkers.deadlock import Deadlocks
+from gupsim.checkers.dma_use_after_free import DmaUseAfterFree
+from gupsim.checkers.kernel_bug import KernelBugs
+from gupsim.checkers.misidentified_pin import MisidentifiedPins
+from gupsim.checkers.pin_leak import PinLeaks
+from gupsim.checkers.refcount import Refcounts
+from gupsim.checkers.story import Stories
+from gupsim.checkers.torn_writeback import TornWriteback
+from gupsim.checkers.violation import Violation
+from gupsim.trace.reader import TraceReader
+from gupsim.trace.records import Event, Header
+from protocol.message import Tracepoint
+
+ALL_CHECKERS: Final[tuple[type[Checker], ...]] = (
+    KernelBugs,
+    DataLoss,
+    TornWriteback,
+    DmaUseAfterFree,
+    Refcounts,
+    PinLeaks,
+    MisidentifiedPins,
+    Deadlocks,
+)
+
+
+class Suite:
+    """Feeds each checker the tracepoints that it reads and tells the story of what it finds.
+
+    `violations` grows while events come in; call `finish` once at the end. ``writer.subscribe(suite.feed)`` checks a
+    live run.
+
+    checkers: which kinds. stories: without them violations have no chain, and a search runs faster.
+    """
+
+    def __init__(self, checkers: Iterable[type[Checker]] = ALL_CHECKERS, *, stories: bool = True) -> None:
+        self.violations: list[Violation] = []
+        self.checkers = [make() for make in checkers]
+        self._stories = Stories() if stories else None
+        self._readers: dict[type[Tracepoint], list[Checker]] = {}
+        for checker in self.checkers:
+            for kind in dict.fromkeys(checker.reads):
+                self._readers.setdefault(kind, []).append(checker)
+
+    def feed(self, event: Event) -> None:
+        """Take the next event."""
+        if self._stories is not None:
+            self._stories.feed(event)
+        for checker in self._readers.get(type(event.point), ()):
+            for found in checker.feed(event):
+                self._add(found)
+
+    def finish(self, end_time: int) -> list[Violation]:
+        """The history ended at `end_time` (ns): all violations in the order in which they were seen."""
+        for checker in self.checkers:
+            for found in checker.finish(end_time):
+                self._add(found)
+        return self.violations
+
+    def _add(self, found: Violation) -> None:
+        self.violations.append(self._stories.tell(found) if self._stories is not None else found)
+
+
+def check_events(events: Iterable[Event], end_time: int | None = None) -> list[Violation]:
+    """All violations of a history. end_time: in ns; None: the time of its last event."""
+    suite = Suite()
+    last = 0
+    for event in events:
+        last = event.time
+        suite.feed(event)
+    return suite.finish(last if end_time is None else end_time)
+
+
+def check_file(path: Path | str) -> tuple[Header, list[Violation], list[str]]:
+    """Header, violations and warnings of a trace file; TraceError if it is none.
+
+    Of a file that is cut off, what is there is checked, and a warning says so; what only the end of a history shows
+    (leaks, deadlocks) is left open."""
+    reader = TraceReader(path)
+    suite = Suite()
+    for event in reader.events():
+        suite.feed(event)
+    if reader.end is not None:
+        suite.finish(reader.end.time)
+    return reader.header, suite.violations, reader.warnings()
