@@ -9,6 +9,7 @@ from protocol import (
     dma,
     driver,
     engine,
+    fabric,
     flusher,
     fs,
     kernel,
@@ -36,6 +37,7 @@ ALL_MESSAGES: tuple[type[Message], ...] = (
     *block.MESSAGES,
     *driver.MESSAGES,
     *dma.MESSAGES,
+    *fabric.MESSAGES,
     *director.MESSAGES,
     *observer.MESSAGES,
 )
@@ -53,5 +55,6 @@ ALL_TRACEPOINTS: tuple[type[Tracepoint], ...] = (
     *block.TRACEPOINTS,
     *driver.TRACEPOINTS,
     *dma.TRACEPOINTS,
+    *fabric.TRACEPOINTS,
     *observer.TRACEPOINTS,
 )

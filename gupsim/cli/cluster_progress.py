@@ -1,0 +1,69 @@
+"""What a clustered run shows while it lasts: on standard error, on a terminal only, and not before a second."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from rich.live import Live
+from rich.text import Text
+
+from gupsim.cli.console import stderr
+from protocol.units import duration
+
+if TYPE_CHECKING:
+    from gupsim.cluster.coordinator import Coordinator
+
+PATIENCE: Final = 1.0
+"""Seconds of silence before the display appears."""
+
+
+class ClusterProgress:
+    """Call it with the coordinator every now and then; use it as a context manager."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._live: Live | None = None
+        self._terminal = stderr().is_terminal
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, coordinator: Coordinator) -> None:
+        """Show how far it is, and whom the others wait for."""
+        if not self._terminal or time.monotonic() - self._began < PATIENCE:
+            return
+        if self._live is None:
+            self._live = Live(console=stderr(), transient=True, auto_refresh=False)
+            self._live.start()
+        self._live.update(Text("\n").join(lines(coordinator)), refresh=True)
+
+
+def lines(coordinator: Coordinator) -> list[Text]:
+    """One line for the run and one for each node."""
+    merge = coordinator.merge
+    elapsed = max(time.monotonic() - coordinator.began, 1e-9)
+    windows = max(merge.round, 0)
+    found = len(coordinator.judge.suite.violations)
+    told = [
+        Text(
+            f"{duration(merge.time)} of virtual time, {windows:,} windows, {merge.deliveries:,} deliveries"
+            f" ({merge.deliveries / elapsed:,.0f}/s), {found} violations, {elapsed:.0f} s"
+        )
+    ]
+    critical = coordinator.critical() if len(coordinator.nodes) > 1 else None
+    for view in coordinator.nodes:
+        per_window = view.events / max(view.upto, 1)
+        state = f"not connected: {view.trouble}" if view.ws is None else f"waited {view.waited:.1f} s for others"
+        line = Text(f"  {view.at.name:<8} {view.events:>10,} events, {per_window:,.0f} a window, {state}")
+        if view is critical:
+            line.append("  <- the others wait for this one", "yellow")
+        told.append(line)
+    return told

@@ -1,0 +1,99 @@
+"""Where output goes: results to standard output, all else to standard error; and how a command fails."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from typing import Any, Final, NoReturn, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+OK: Final = 0
+VIOLATION: Final = 1
+BAD_INPUT: Final = 2
+INTERNAL: Final = 70
+"""EX_SOFTWARE of sysexits.h."""
+INTERRUPTED: Final = 130
+PIPE_CLOSED: Final = 141
+"""128 + SIGPIPE, as a shell reports a program that the signal ends."""
+
+PLAIN_WIDTH: Final = 100
+"""Columns where there is no terminal to ask."""
+
+
+class BadInput(Exception):
+    """Something that the user gave is wrong: one line to standard error, exit status 2."""
+
+
+class PipeClosed(BaseException):
+    """Whoever read our output has gone: `gupsim ... | head`. No `except Exception` on the way must take it for its own
+    failure: slow motion prints from within the engine."""
+
+
+class _Pipe(Console):
+    def on_broken_pipe(self) -> None:
+        raise PipeClosed
+
+
+def _console(stream: TextIO) -> Console:
+    # Made for each use: tests and pagers replace sys.stdout after import.
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
+    return _Pipe(file=stream, width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
+
+
+def stdout() -> Console:
+    """For results. Colour only on a terminal."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """For progress and messages."""
+    return _console(sys.stderr)
+
+
+def say_table(table: Table) -> None:
+    """A table as a result, without the spaces that fill its last column."""
+    console = stdout()
+    with console.capture() as captured:
+        console.print(table)
+    say_text("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+
+
+def say_json(value: Any) -> None:
+    """The one object of a command with --json, on a line of its own."""
+    # ASCII, so that it is valid JSON in every locale.
+    say_text(json.dumps(value, separators=(",", ":")) + "\n")
+
+
+def say_text(text: str) -> None:
+    """A result that is to be kept byte for byte: no wrapping, no colour."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise PipeClosed from None
+
+
+def make_printable() -> None:
+    """Let output show what it can in this locale: a character that it lacks is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def warn(message: str) -> None:
+    """One line to standard error."""
+    print(f"gupsim: {one_line(message)}", file=sys.stderr)
+
+
+def one_line(message: str) -> str:
+    """Without line breaks and other control characters."""
+    return "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in message)
+
+
+def refuse(message: str) -> NoReturn:
+    """End the command: bad input."""
+    raise BadInput(message)

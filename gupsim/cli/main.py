@@ -1,0 +1,110 @@
+"""The command `gupsim`: its subcommands, and what becomes of every error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from gupsim.cli import check, export, kernels, rules, run, scenarios
+from gupsim.cli.console import (
+    BAD_INPUT,
+    INTERNAL,
+    INTERRUPTED,
+    OK,
+    PIPE_CLOSED,
+    BadInput,
+    PipeClosed,
+    make_printable,
+    say_text,
+    warn,
+)
+from gupsim.scenario.choices import ChoiceError
+from gupsim.scenario.errors import ScenarioError
+from gupsim.trace.errors import TraceError
+
+app = typer.Typer(
+    name="gupsim",
+    help="An executable model of get_user_pages() and of the kernel subsystems that race with it.",
+    epilog="Exit status: 0 no violation, 1 violation, 2 bad input, 70 internal error.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("check")(check.check)
+app.command("export")(export.export)
+app.command("scenarios")(scenarios.scenarios)
+app.command("rules")(rules.rules)
+app.command("kernels")(kernels.kernels)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say_text(f"gupsim {version('gupsim')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    __: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an internal error. Stands anywhere.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    make_printable()
+    sys.exit(status_of(sys.argv[1:]))
+
+
+def status_of(arguments: Sequence[str]) -> int:
+    """Run one command; its exit status."""
+    debug = "--debug" in arguments
+    try:
+        words = [word for word in arguments if word != "--debug"]
+        result = app(words or ["--help"], prog_name="gupsim", standalone_mode=False)
+        sys.stdout.flush()
+    except (BadInput, ScenarioError, ChoiceError, TraceError) as error:
+        return _failed(str(error), BAD_INPUT)
+    except (PipeClosed, BrokenPipeError):
+        # What is still buffered must not fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return _failed("interrupted", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the last resort: a person never sees a bare traceback
+        usage = getattr(error, "format_message", None)
+        if callable(usage):
+            command = getattr(getattr(error, "ctx", None), "command_path", "gupsim")
+            return _failed(f"{usage()} ('{command} --help' shows the options)", BAD_INPUT)
+        if type(error).__name__ == "Abort":
+            return _failed("interrupted", INTERRUPTED)
+        if debug:
+            traceback.print_exc()
+        hint = "" if debug else "; --debug shows where"
+        return _failed(f"internal error: {type(error).__name__}: {error}{hint}", INTERNAL)
+    if result == INTERRUPTED:
+        # Some releases of typer turn KeyboardInterrupt into this status themselves.
+        return _failed("interrupted", INTERRUPTED)
+    return result if isinstance(result, int) else OK
+
+
+def _failed(message: str, status: int) -> int:
+    warn(message)
+    return status
+
+
+if __name__ == "__main__":
+    main()

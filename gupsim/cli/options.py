@@ -1,0 +1,38 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gupsim.scenario.choices import Kernel, kernel, split_setting
+from gupsim.scenario.model import Scenario
+
+ScenarioName = Annotated[
+    str, typer.Argument(help="S01, the name of a scenario file, or a path.", metavar="SCENARIO", show_default=False)
+]
+TraceFile = Annotated[str, typer.Argument(help="A trace file.", metavar="FILE", show_default=False)]
+KernelOption = Annotated[
+    str, typer.Option("--kernel", "-k", metavar="ERA", help="Kernel, as v6.12 (default: what the scenario says).")
+]
+PolicyOption = Annotated[
+    list[str] | None,
+    typer.Option("--policy", "-p", metavar="NAME", help="A proposal on top of the kernel, as bounce. Repeatable."),
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="RULE=VALUE", help="Set a single rule. Repeatable.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of latencies and generators.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def chosen_kernel(scenario: Scenario, era: str, policies: list[str] | None, settings: list[str] | None) -> Kernel:
+    """The scenario's kernel with the command line's choices; ChoiceError if one of them is wrong."""
+    return kernel(
+        era or scenario.kernel,
+        policies or (),
+        [split_setting(text) for text in settings or ()],
+        base_policies=scenario.policies,
+        base_settings=scenario.rules,
+    )

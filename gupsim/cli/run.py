@@ -1,0 +1,86 @@
+"""`gupsim run`: one timed history of a scenario."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from gupsim.cli.console import OK, VIOLATION, refuse, say_json, stdout, warn
+from gupsim.cli.options import (
+    JsonOption,
+    KernelOption,
+    PolicyOption,
+    ScenarioName,
+    SeedOption,
+    SetOption,
+    chosen_kernel,
+)
+from gupsim.scenario.load import Loaded, load
+from gupsim.scenario.model import MAX_TIME
+from protocol.units import UnitError, nanoseconds
+from protocol.units import duration as say_duration
+
+
+def run(
+    scenario: ScenarioName,
+    *,
+    kernel: KernelOption = "",
+    policy: PolicyOption = None,
+    settings: SetOption = None,
+    seed: SeedOption = 0,
+    trace: Annotated[Path | None, typer.Option("--trace", metavar="FILE", help="Write the trace to this file.")] = None,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Show what happened, one lane per actor.")] = False,
+    as_json: JsonOption = False,
+    pace: Annotated[
+        float,
+        typer.Option(
+            "--pace", metavar="SECONDS", min=0, help="Slow motion: real seconds for a microsecond of virtual time."
+        ),
+    ] = 0,
+    duration: Annotated[
+        str, typer.Option("--duration", metavar="TIME", help="Of the workload, as 20ms, instead of the scenario's.")
+    ] = "",
+) -> int:
+    """Play one timed history and say what came of it. Exit status 1 if there is a violation."""
+    loaded = load(scenario)
+    if duration:
+        loaded = _lasting(loaded, duration)
+    chosen = chosen_kernel(loaded.scenario, kernel, policy, settings)
+    if trace is not None and trace.exists() and Path(loaded.file).exists() and trace.samefile(loaded.file):
+        refuse(f"run: --trace: {trace} is the scenario itself and would be overwritten")
+    if as_json and (timeline or pace):
+        refuse("run: --json prints one object; it goes with neither --timeline nor --pace")
+    if not math.isfinite(pace):
+        refuse("run: --pace is a number of seconds")
+    # The engine and the actors take a quarter of a second to import: not before the input is known to be good.
+    from gupsim.cli import play
+
+    played = play.play(loaded, chosen, seed=seed, trace=trace, timeline=timeline, pace=pace)
+    if as_json:
+        for warning in played.outcome.warnings:
+            warn(warning)
+        say_json(play.outcome_json(played.outcome))
+    else:
+        play.show(played, stdout())
+    return VIOLATION if played.outcome.violations else OK
+
+
+def _lasting(loaded: Loaded, text: str) -> Loaded:
+    """The scenario with another duration of its workload."""
+    workload = loaded.scenario.workload
+    if workload is None:
+        refuse(f"run: --duration: {loaded.file} has no workload, and ends when its threads do")
+    try:
+        if nanoseconds(text) > MAX_TIME:
+            refuse(f"run: --duration: {text} is too long: at most {say_duration(MAX_TIME)}")
+    except UnitError as error:
+        refuse(f"run: --duration: {error}")
+    changed = msgspec.structs.replace(workload, duration=text)
+    from gupsim.scenario.canonical import digest
+
+    scenario = msgspec.structs.replace(loaded.scenario, workload=changed)
+    return Loaded(scenario, loaded.file, digest(scenario))

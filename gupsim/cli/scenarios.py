@@ -1,0 +1,81 @@
+"""`gupsim scenarios`: what comes with it, the text of one, and the schema of the files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from gupsim.cli.console import OK, refuse, say_json, say_table, say_text, stdout
+from gupsim.scenario.canonical import file_form
+from gupsim.scenario.find import find, shipped
+from gupsim.scenario.load import Loaded, load, load_text, read
+from gupsim.scenario.schema import scenario_schema
+
+
+def scenarios(
+    name: Annotated[str, typer.Argument(help="Print this one: S01, a file name or a path.", metavar="[NAME]")] = "",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="The JSON Schema of scenario files, for editors.")] = False,
+) -> int:
+    """List the scenarios that come with gupsim, or print one, checked, to read it or to start from it."""
+    if schema:
+        if name:
+            refuse("scenarios: --schema is the schema of all files; it takes no name")
+        say_text(json.dumps(scenario_schema(), indent=2, ensure_ascii=False) + "\n")
+    elif name:
+        loaded = load(name)
+        if as_json:
+            say_json(describe(loaded))
+        else:
+            _show(name)
+    else:
+        _list(as_json=as_json)
+    return OK
+
+
+def describe(loaded: Loaded) -> dict[str, Any]:
+    """One scenario as an object of --json."""
+    return {"file": loaded.file, "digest": loaded.digest, "scenario": file_form(loaded.scenario)}
+
+
+def _list(*, as_json: bool) -> None:
+    entries = [(entry, load_text(read(entry.path, entry.name), entry.name).scenario) for entry in shipped()]
+    if as_json:
+        listed = [
+            {
+                "id": entry.ident,
+                "file": entry.name,
+                "title": scenario.title,
+                "kernel": scenario.kernel,
+                "expectations": sorted(scenario.expectations),
+            }
+            for entry, scenario in entries
+        ]
+        say_json({"scenarios": listed})
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("name", "what happens", "kernel"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "what happens")
+    for entry, scenario in entries:
+        what = Text.assemble(scenario.title, (f"\n{entry.name}", "dim"))
+        table.add_row(Text(entry.ident, "bold"), what, scenario.kernel)
+    out = stdout()
+    say_table(table)
+    out.print("\nRead one: gupsim scenarios S01    Play it: gupsim run S01 --timeline")
+
+
+def _show(name: str) -> None:
+    """The file itself: it is made to be read, and a copy of it is a good start."""
+    path, file = find(name)
+    text = read(path, file)
+    if sys.stdout.isatty():
+        stdout().print(Syntax(text, "yaml", background_color="default"))
+    else:
+        say_text(text)

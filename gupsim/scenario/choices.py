@@ -1,0 +1,147 @@
+"""Which kernel a history runs under: an era, changed by policies, changed by single rules."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from actors.rules import ERAS, POLICIES, KernelRules, RuleValue
+from gupsim.scenario.errors import quote, unknown
+
+RULES: dict[str, type[RuleValue]] = typing.get_type_hints(KernelRules)
+"""Every rule with its enum."""
+
+
+class ChoiceError(ValueError):
+    """An era, policy, rule or value that does not exist, or choices that contradict each other."""
+
+
+class Kernel(msgspec.Struct, frozen=True):
+    """One kernel and how it was chosen.
+
+    settings: single rules that were set beyond era and policies, in the order given.
+    """
+
+    era: str
+    policies: tuple[str, ...]
+    settings: tuple[tuple[str, str], ...]
+    rules: KernelRules
+
+    def title(self) -> str:
+        """ "v4.20 + bounce + debug_vm=on"."""
+        return " + ".join((self.era, *self.policies, *(f"{rule}={value}" for rule, value in self.settings)))
+
+
+def find_era(name: str) -> str:
+    """ "v6.12" for "v6.12" and "6.12"; ChoiceError for a kernel that there is no preset for."""
+    era = name if name in ERAS else f"v{name}"
+    if era not in ERAS:
+        raise ChoiceError(unknown("kernel", name, ERAS))
+    return era
+
+
+def find_policy(name: str) -> str:
+    """The policy itself; ChoiceError if there is none."""
+    if name not in POLICIES:
+        raise ChoiceError(unknown("policy", name, POLICIES))
+    return name
+
+
+def find_value(rule: str, value: str) -> RuleValue:
+    """One value of a rule; ChoiceError for an unknown rule or value."""
+    if rule not in RULES:
+        raise ChoiceError(unknown("rule", rule, RULES))
+    values = {str(member.value): member for member in RULES[rule]}
+    if value not in values:
+        raise ChoiceError(unknown(f"value of rule {rule}", value, values))
+    return values[value]
+
+
+def split_setting(text: str) -> tuple[str, str]:
+    """ "writeback_pinned=bounce" in two; ChoiceError if it is not of that form or unknown."""
+    rule, equals, value = text.partition("=")
+    if not equals:
+        raise ChoiceError(f"{quote(text)} is not a setting: expected rule=value, as writeback_pinned=bounce")
+    find_value(rule.strip(), value.strip())
+    return rule.strip(), value.strip()
+
+
+def kernel(
+    era: str,
+    policies: Sequence[str] = (),
+    settings: Iterable[tuple[str, str]] = (),
+    *,
+    base_policies: Sequence[str] = (),
+    base_settings: Mapping[str, str] | None = None,
+) -> Kernel:
+    """The rules of an era, changed first by the scenario's own choices, then by those of the command line.
+
+    base_policies, base_settings: the scenario's. What is chosen later wins; within one layer two policies, or two
+    settings, that want different values of one rule contradict each other: ChoiceError.
+    """
+    era = find_era(era)
+    changes: dict[str, RuleValue] = {}
+    base = tuple((base_settings or {}).items())
+    given = tuple(dict.fromkeys(settings))
+    changes |= _of_policies(base_policies)
+    changes |= _of_settings(base)
+    changes |= _of_policies(policies)
+    changes |= _of_settings(given)
+    return Kernel(
+        era=era,
+        policies=tuple(dict.fromkeys((*base_policies, *policies))),
+        settings=tuple({**dict(base), **dict(given)}.items()),
+        rules=msgspec.structs.replace(ERAS[era][0], **changes),
+    )
+
+
+def _of_policies(policies: Iterable[str]) -> dict[str, RuleValue]:
+    changes: dict[str, RuleValue] = {}
+    by: dict[str, str] = {}
+    for policy in dict.fromkeys(policies):
+        for rule, value in POLICIES[find_policy(policy)][0].items():
+            if changes.get(rule, value) != value:
+                raise ChoiceError(f"policies {by[rule]!r} and {policy!r} contradict each other in rule {rule}")
+            changes[rule], by[rule] = value, policy
+    return changes
+
+
+def _of_settings(settings: Iterable[tuple[str, str]]) -> dict[str, RuleValue]:
+    changes: dict[str, RuleValue] = {}
+    for rule, text in settings:
+        value = find_value(rule, text)
+        if changes.get(rule, value) != value:
+            raise ChoiceError(f"rule {rule} is set twice: to {changes[rule].value} and to {text}")
+        changes[rule] = value
+    return changes
+
+
+def settings_of(era: str, policies: Sequence[str], rules: Mapping[str, str]) -> dict[str, str]:
+    """The rules that were set beyond era and policies, as the header of a trace tells; all of them for an era that
+    this version does not know."""
+    try:
+        plain = kernel(era, policies).rules
+    except ChoiceError:
+        return dict(rules)
+    return {rule: value for rule, value in rules.items() if rule in RULES and getattr(plain, rule).value != value}
+
+
+def kernel_of(text: str, default_era: str) -> Kernel:
+    """The kernel that an expectation names: "v4.20", "bounce", "v4.20 + bounce", "v5.19 + debug_vm=on"."""
+    era = ""
+    policies: list[str] = []
+    settings: list[tuple[str, str]] = []
+    for part in (piece.strip() for piece in text.split("+")):
+        if "=" in part:
+            settings.append(split_setting(part))
+        elif part in ERAS or f"v{part}" in ERAS:
+            if era:
+                raise ChoiceError(f"{quote(text)} names two kernels, {era} and {part}")
+            era = find_era(part)
+        elif part in POLICIES:
+            policies.append(part)
+        else:
+            raise ChoiceError(unknown("kernel or policy", part, (*ERAS, *POLICIES)))
+    return kernel(era or default_era, policies, settings)

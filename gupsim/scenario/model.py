@@ -1,0 +1,194 @@
+"""What a scenario file says, as frozen structs: this is the schema of the files."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, TypeAlias, get_args
+
+import msgspec
+
+from protocol.steps import AnyStep, Byte, Count, Name
+from protocol.units import Duration
+from protocol.workload import AnyGenerator
+
+Kind = Literal[
+    "kernel-bug",
+    "data-loss",
+    "torn-writeback",
+    "dma-use-after-free",
+    "table-use-after-free",
+    "stale-tlb",
+    "pin-incoherent",
+    "info-leak",
+    "refcount",
+    "pin-leak",
+    "misidentified-pin",
+    "deadlock",
+    "starvation",
+    "space-leak",
+]
+MAX_TIME = 10**15
+"""Longest time in a scenario, in ns: 11 days. All times of a history must fit in 64 bits."""
+KINDS: tuple[str, ...] = get_args(Kind)
+"""The kinds of violations that checkers report."""
+
+SIZE_PATTERN = r"^[0-9]{1,6}(KiB|MiB|GiB)$"
+Size = Annotated[str, msgspec.Meta(pattern=SIZE_PATTERN, examples=["64MiB"])]
+MIN_FRAMES, MAX_FRAMES = 16, 1 << 24
+Frames = Annotated[int, msgspec.Meta(ge=MIN_FRAMES, le=MAX_FRAMES)]
+Memory: TypeAlias = Frames | Size
+ActorName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,39}$")]
+"""Name of something that becomes part of an actor's address: lower case."""
+Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Text = Annotated[str, msgspec.Meta(max_length=10_000)]
+Pattern = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_.*?/\[\]-]{1,60}$")]
+Blocks = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all parts of a scenario."""
+
+
+class Source(Part, frozen=True, kw_only=True):
+    """Where it comes from. seed: numbers of the seed documents; commit, cve: identifiers; url: a page."""
+
+    seed: tuple[Annotated[int, msgspec.Meta(ge=1, le=99)], ...] = ()
+    commit: tuple[Line, ...] = ()
+    cve: tuple[Annotated[str, msgspec.Meta(pattern=r"^CVE-[0-9]{4}-[0-9]{4,}$")], ...] = ()
+    url: tuple[Line, ...] = ()
+
+
+class File(Part, frozen=True, kw_only=True):
+    """A file that is on the disk at boot: `pages` pages, every byte `fill`."""
+
+    pages: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 1
+    fill: Byte = 0
+
+
+class FileSystem(Part, frozen=True, kw_only=True):
+    """An ext4-like file system. device: name of its disk. Steps name its files by their bare names."""
+
+    device: ActorName
+    files: dict[Name, File] = {}
+
+
+class Disk(Part, frozen=True, kw_only=True):
+    """A block device of `blocks` blocks of one page (default: as many as its files need, and as many again).
+
+    checksums: it computes a guard tag from live memory before each write and checks it on each read.
+    stable_writes: it asks that pages under writeback do not change. chunk_time: to move one chunk of a page.
+    """
+
+    blocks: Blocks | None = None
+    checksums: bool = False
+    stable_writes: bool = False
+    chunk_time: Duration = "2us"
+
+
+class Device(Part, frozen=True, kw_only=True):
+    """A device with its driver and one DMA engine. chunk_time: to move one chunk of a page."""
+
+    chunk_time: Duration = "1us"
+
+
+class Latency(Part, frozen=True, kw_only=True):
+    """Messages between actors whose names match take `base`, plus at most `spread` at random.
+
+    from, to: patterns as in the shell, without the host: "cpu/*", "mm", "block/sda".
+    """
+
+    source: Pattern = msgspec.field(name="from", default="*")
+    sink: Pattern = msgspec.field(name="to", default="*")
+    base: Duration
+    spread: Duration = "0ns"
+
+
+class Machine(Part, frozen=True, kw_only=True):
+    """The hardware and what is on its disks. All hosts (h0, h1, ...) are alike.
+
+    memory: size ("64MiB") or number of pages. chunks: pieces of a page that move atomically (2: halves).
+    levels: of the page tables. swap: pages of swap space. latency: the first entry that matches counts.
+    """
+
+    hosts: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    cpus: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
+    memory: Memory = "1MiB"
+    chunks: Literal[1, 2, 4, 8, 16, 32, 64, 128, 256, 512] = 2
+    levels: Annotated[int, msgspec.Meta(ge=2, le=5)] = 4
+    swap: Count = 0
+    filesystems: dict[ActorName, FileSystem] = {}
+    disks: dict[ActorName, Disk] = {}
+    devices: dict[ActorName, Device] = {}
+    latency: tuple[Latency, ...] = ()
+
+
+class Thread(Part, frozen=True, kw_only=True):
+    """Steps that run one after the other; different threads race.
+
+    process: whose address space and devices it uses (default: a process of the thread's name).
+    cpu: number of the CPU that it runs on. host: the machine.
+    """
+
+    process: ActorName | None = None
+    cpu: Count = 0
+    host: ActorName = "h0"
+    steps: Annotated[tuple[AnyStep, ...], msgspec.Meta(min_length=1)]
+
+
+class Client(Part, frozen=True, kw_only=True):
+    """One generator of a workload and the process that runs it (default: one of its own).
+
+    name: default the generator's word, numbered if there are several.
+    """
+
+    name: ActorName | None = None
+    process: ActorName | None = None
+    host: ActorName = "h0"
+    work: AnyGenerator
+
+
+class Workload(Part, frozen=True, kw_only=True):
+    """Generators that run for `duration` of virtual time. flush_every: period of the flusher threads."""
+
+    duration: Duration
+    flush_every: Duration | None = None
+    generators: Annotated[tuple[Client, ...], msgspec.Meta(min_length=1)]
+
+
+class Expectation(Part, frozen=True, kw_only=True):
+    """Under one kernel: kinds that some interleaving shows, and kinds that none does.
+
+    The scripted run of a scenario shows what is reachable; a search proves both.
+    """
+
+    reachable: tuple[Kind, ...] = ()
+    unreachable: tuple[Kind, ...] = ()
+
+
+class Scenario(Part, frozen=True, kw_only=True):
+    """One file. kernel, policies, rules: what it runs under unless the command line says otherwise.
+
+    metrics: names of metrics to report. expectations: by kernel, as "v4.20", "bounce" or "v4.20 + bounce".
+    """
+
+    title: Line
+    about: Text = ""
+    source: Source = Source()
+    machine: Machine = Machine()
+    kernel: Line = "v6.12"
+    policies: tuple[Line, ...] = ()
+    rules: dict[str, str] = {}
+    threads: dict[ActorName, Thread] = {}
+    workload: Workload | None = None
+    metrics: tuple[Line, ...] = ()
+    expectations: dict[str, Expectation] = {}
+
+
+def pages_of(memory: int | str) -> int:
+    """Frames in a memory size: "1MiB" is 256."""
+    if isinstance(memory, int):
+        return memory
+    match = re.fullmatch(r"([0-9]+)(KiB|MiB|GiB)", memory)
+    if match is None:
+        raise ValueError(f"{memory!r} is not a size")
+    return int(match[1]) * {"KiB": 1, "MiB": 1024, "GiB": 1024 * 1024}[match[2]] // 4

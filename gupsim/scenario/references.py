@@ -1,0 +1,203 @@
+"""Names in a scenario that must stand for something: devices, files, mappings, pins, processes, kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gupsim.report.metrics import Metrics
+from gupsim.scenario.choices import ChoiceError, find_era, find_policy, find_value, kernel, kernel_of
+from gupsim.scenario.errors import FieldError, Path, unknown
+from gupsim.scenario.model import MAX_FRAMES, MAX_TIME, MIN_FRAMES, Client, Machine, Scenario, Thread, pages_of
+from protocol import steps, workload
+from protocol.units import UnitError, duration, nanoseconds
+
+METRICS = tuple(Metrics().values())
+"""What a scenario can ask to have reported."""
+
+RESERVED_DISK = "swap"
+"""Name of the disk that `swap` makes."""
+
+
+def check_references(scenario: Scenario) -> None:
+    """FieldError for the first name that stands for nothing."""
+    if not scenario.threads and scenario.workload is None:
+        raise FieldError("nothing happens here: neither threads nor a workload")
+    _check_kernels(scenario)
+    _check_machine(scenario.machine)
+    for name, thread in scenario.threads.items():
+        _check_place(scenario.machine, thread.host, thread.cpu, "threads", name)
+        for number, step in enumerate(thread.steps):
+            _check_step(scenario, step, ("threads", name, "steps", number, steps.word(step)))
+        _check_names(scenario, name)
+    if scenario.workload is not None:
+        _check_workload(scenario)
+    for number, metric in enumerate(scenario.metrics):
+        _known(metric, "metric", METRICS, ("metrics", number))
+
+
+def process_of(name: str, thread: Thread) -> tuple[str, str]:
+    """Host and process in which a thread runs."""
+    return thread.host, thread.process or name
+
+
+def files_of(machine: Machine) -> dict[str, str]:
+    """Each file with its file system."""
+    return {file: name for name, fs in machine.filesystems.items() for file in fs.files}
+
+
+def _known(name: str, kind: str, valid: Iterable[str], path: Path, *fields: str | int) -> None:
+    names = list(valid)
+    if name not in names:
+        raise FieldError(unknown(kind, name, names, f"the machine has no {kind}"), *path, *fields)
+
+
+def _check_kernels(scenario: Scenario) -> None:
+    field: Path = ("kernel",)
+    try:
+        find_era(scenario.kernel)
+        for number, policy in enumerate(scenario.policies):
+            field = ("policies", number)
+            find_policy(policy)
+        for rule, value in scenario.rules.items():
+            field = ("rules", rule)
+            find_value(rule, value)
+        field = ("policies",)
+        kernel(scenario.kernel, scenario.policies, tuple(scenario.rules.items()))
+        for text in scenario.expectations:
+            field = ("expectations", text)
+            kernel_of(text, scenario.kernel)
+    except ChoiceError as error:
+        raise FieldError(str(error), *field) from None
+    for text, expected in scenario.expectations.items():
+        both = sorted(set(expected.reachable) & set(expected.unreachable))
+        if both:
+            raise FieldError(f"{both[0]!r} is expected both reachable and unreachable", "expectations", text)
+
+
+def _check_machine(machine: Machine) -> None:
+    if not MIN_FRAMES <= pages_of(machine.memory) <= MAX_FRAMES:
+        raise FieldError(f"{machine.memory} is out of range: from 64KiB to 64GiB", "machine", "memory")
+    owner: dict[str, str] = {}
+    used: dict[str, str] = {}
+    for name, fs in machine.filesystems.items():
+        path = ("machine", "filesystems", name)
+        _known(fs.device, "disk", machine.disks, path, "device")
+        if fs.device in used:
+            raise FieldError(f"disk {fs.device!r} already holds {used[fs.device]!r}", *path, "device")
+        used[fs.device] = name
+        for file in fs.files:
+            if file in owner:
+                raise FieldError(f"a file {file!r} is already on {owner[file]!r}", *path, "files", file)
+            owner[file] = name
+        blocks = machine.disks[fs.device].blocks
+        pages = sum(file.pages for file in fs.files.values())
+        if blocks is not None and pages > blocks:
+            problem = f"its files take {pages} blocks, its disk {fs.device!r} has {blocks}"
+            raise FieldError(problem, *path, "files")
+    if machine.swap and RESERVED_DISK in machine.disks:
+        raise FieldError("the swap space makes a disk of this name itself", "machine", "disks", RESERVED_DISK)
+    for number, link in enumerate(machine.latency):
+        if nanoseconds(link.base) < 1:
+            raise FieldError("a message takes at least 1ns", "machine", "latency", number, "base")
+
+
+def _check_place(machine: Machine, host: str, cpu: int, *path: str | int) -> None:
+    _known(host, "host", (f"h{number}" for number in range(machine.hosts)), path, "host")
+    if cpu >= machine.cpus:
+        problem = f"no cpu {cpu}: the machine has {machine.cpus}, numbered from 0"
+        raise FieldError(problem, *path, "cpu")
+
+
+def _check_step(scenario: Scenario, step: steps.Step, path: Path) -> None:
+    machine = scenario.machine
+    if isinstance(step, steps.Mmap) and not step.file:
+        pass
+    elif hasattr(step, "file"):
+        _known(step.file, "file", files_of(machine), path, "file")
+    if isinstance(step, steps.Pin):
+        _known(step.device, "device", machine.devices, path, "device")
+        if {"get", "pin"} <= set(step.flags):
+            raise FieldError("'get' and 'pin' exclude each other", *path, "flags")
+    if isinstance(step, (steps.Sync, steps.Writeback)):
+        if step.fs:
+            _known(step.fs, "file system", machine.filesystems, path, "fs")
+        elif len(machine.filesystems) != 1:
+            names = ", ".join(machine.filesystems) or "none"
+            raise FieldError(f"which file system? The machine has {names}", *path, "fs")
+    if isinstance(step, steps.Signal):
+        processes = {process_of(name, other)[1] for name, other in scenario.threads.items()}
+        _known(step.process, "process", sorted(processes), path, "process")
+
+
+def _check_names(scenario: Scenario, thread: str) -> None:
+    """Mappings and pins are made by an earlier step of the process, in this thread or in one that races with it."""
+    process = process_of(thread, scenario.threads[thread])
+    made = {
+        made
+        for name, other in scenario.threads.items()
+        if name != thread and process_of(name, other) == process
+        for made in map(_made, other.steps)
+        if made is not None
+    }
+    own = scenario.threads[thread].steps
+    for number, step in enumerate(own):
+        for kind in ("map", "pin"):
+            name = getattr(step, kind, None)
+            if name is None or (kind, name) in made:
+                continue
+            if (kind, name) in map(_made, own[number:]):
+                problem = f"{kind} {name!r} is made only by a later step"
+            else:
+                known = sorted(known for other, known in made if other == kind)
+                nothing = f"no earlier step of process {process[1]!r} makes one with '{kind}: {{as: {name}, ...}}'"
+                problem = unknown(kind, name, known, nothing.replace("map:", "mmap:"))
+            raise FieldError(problem, "threads", thread, "steps", number, steps.word(step), kind)
+        new = _made(step)
+        if new is not None:
+            made.add(new)
+
+
+def _made(step: steps.Step) -> tuple[str, str] | None:
+    """What a step gives a name to."""
+    if isinstance(step, steps.Mmap):
+        return "map", step.name
+    if isinstance(step, steps.Pin):
+        return "pin", step.name
+    return None
+
+
+def _check_workload(scenario: Scenario) -> None:
+    assert scenario.workload is not None
+    names: set[str] = set()
+    for number, client in enumerate(scenario.workload.generators):
+        path: Path = ("workload", "generators", number)
+        word = workload.word(client.work)
+        if client.name in names:
+            raise FieldError(f"another generator is named {client.name!r}", *path, "name")
+        if client.name:
+            names.add(client.name)
+        _check_place(scenario.machine, client.host, 0, *path)
+        _check_place(scenario.machine, client.host, client.work.cpu, *path, word)
+        _check_work(scenario.machine, client, (*path, word))
+
+
+def _check_work(machine: Machine, client: Client, path: Path) -> None:
+    work = client.work
+    if isinstance(work, (workload.DirectIo, workload.FsyncCycle)):
+        _known(work.file, "file", files_of(machine), path, "file")
+    if isinstance(work, workload.RdmaRegistration):
+        _known(work.device, "device", machine.devices, path, "device")
+        if work.file:
+            _known(work.file, "file", files_of(machine), path, "file")
+    if isinstance(work, workload.DirectIo) and work.buffer:
+        _known(work.buffer, "file", files_of(machine), path, "buffer")
+    for field in ("every", "start", "hold", "pages", "writes"):
+        value = getattr(work, field, None)
+        try:
+            if field in {"every", "start", "hold"} and value is not None:
+                if workload.bounds_ns(value)[1] > MAX_TIME:
+                    raise FieldError(f"{value} is too long: at most {duration(MAX_TIME)}", *path, field)
+            elif value is not None:
+                workload.bounds_pages(value)
+        except UnitError as error:
+            raise FieldError(str(error), *path, field) from None

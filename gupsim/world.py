@@ -1,0 +1,266 @@
+"""A scenario as a world of actors, ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from actors.rules import KernelRules
+from gupsim.engine.links import LinkSpeed
+from gupsim.engine.timed import TimedWorld
+from gupsim.scenario.gates import watched
+from gupsim.scenario.model import Disk, FileSystem, Machine, Scenario, pages_of
+from gupsim.scenario.references import RESERVED_DISK, process_of
+from protocol.catalog import ALL_MESSAGES
+from protocol.codec import Codec
+from protocol.director import DIRECTOR, Seen
+from protocol.flusher import StartPeriodic
+from protocol.kernel import Boot
+from protocol.memory import PAGE_SIZE
+from protocol.observer import Observe
+from protocol.process import RunGenerator, RunThread
+from protocol.units import nanoseconds
+from protocol.workload import AnyGenerator, word
+
+BOOT_TIME: Final = 1_000
+"""Virtual ns at which threads start: boot is over by then."""
+
+
+class PlacedFile(msgspec.Struct, frozen=True):
+    """A file of a host. name; fs: local name of its file system; ino; pages; first_block on disk; fill: its bytes."""
+
+    name: str
+    fs: str
+    disk: str
+    ino: int
+    pages: int
+    first_block: int
+    fill: int
+
+
+class World(msgspec.Struct, frozen=True):
+    """The actors of a scenario and what sets them going.
+
+    timed: the engine with all actors in it. end: virtual ns at which generators stop, 0 without a workload.
+    """
+
+    scenario: Scenario
+    timed: TimedWorld
+    end: int
+
+    def start(self) -> None:
+        """Boot the hosts, then start every thread and generator."""
+        machine = self.scenario.machine
+        for host in hosts(machine):
+            for fs in machine.filesystems:
+                self.timed.post(f"{host}/fs/{fs}", Boot())
+            for disk in _disks(machine):
+                self.timed.post(f"{host}/block/{disk}", Boot())
+        for name, thread in sorted(self.scenario.threads.items()):
+            place, process = process_of(name, thread)
+            self.timed.post(f"{place}/process/{process}", RunThread(name), BOOT_TIME)
+        workload = self.scenario.workload
+        if workload is None:
+            return
+        for name, (place, process, _) in sorted(generators(self.scenario).items()):
+            self.timed.post(f"{place}/process/{process}", RunGenerator(name, self.end), BOOT_TIME)
+        if workload.flush_every is not None:
+            interval = nanoseconds(workload.flush_every)
+            for host in hosts(machine):
+                for fs in machine.filesystems:
+                    self.timed.post(f"{host}/flusher/{fs}", StartPeriodic(interval, self.end), BOOT_TIME)
+
+    def observe(self) -> None:
+        """Once nothing happens any more: let the observers report what is in memory and on disk."""
+        for host in hosts(self.scenario.machine):
+            seen = tuple(
+                (file.name, f"{host}/{file.fs}", file.ino, f"{host}/{file.disk}")
+                for file in placed_files(self.scenario.machine)
+            )
+            self.timed.post(f"{host}/observer", Observe(f"{host}/memmap", seen), self.timed.now)
+
+
+def hosts(machine: Machine) -> tuple[str, ...]:
+    """Names of all hosts."""
+    return tuple(f"h{number}" for number in range(machine.hosts))
+
+
+def placed_files(machine: Machine) -> tuple[PlacedFile, ...]:
+    """All files of a host with their inode numbers (unique in a host) and blocks."""
+    placed: list[PlacedFile] = []
+    for fs_name, fs in machine.filesystems.items():
+        block = 0
+        for name, file in fs.files.items():
+            ino = len(placed) + 1
+            placed.append(PlacedFile(name, f"fs/{fs_name}", f"block/{fs.device}", ino, file.pages, block, file.fill))
+            block += file.pages
+    return tuple(placed)
+
+
+def generators(scenario: Scenario) -> dict[str, tuple[str, str, AnyGenerator]]:
+    """Each generator of the workload by its name: host, process, what it does."""
+    found: dict[str, tuple[str, str, AnyGenerator]] = {}
+    for client in scenario.workload.generators if scenario.workload is not None else ():
+        name = client.name or _numbered(word(client.work), found)
+        found[name] = (client.host, client.process or name, client.work)
+    return found
+
+
+def build(
+    scenario: Scenario,
+    rules: KernelRules,
+    *,
+    seed: int = 0,
+    codec: bool = True,
+    scripted: bool = True,
+    engine: Callable[..., TimedWorld] = TimedWorld,
+) -> World:
+    """All actors of a scenario, on a timed engine.
+
+    codec: messages cross their links as MessagePack. scripted: steps heed `after`, `until` and `delay`.
+    engine: makes the engine; a node of a cluster has one of its own.
+    """
+    machine = scenario.machine
+    speeds = [
+        LinkSpeed(link.source, link.sink, nanoseconds(link.base), nanoseconds(link.spread)) for link in machine.latency
+    ]
+    timed = engine(seed=seed, speeds=speeds, codec=Codec(ALL_MESSAGES) if codec else None)
+    for host in hosts(machine):
+        _add_memory_side(timed, host, machine, rules)
+        _add_file_side(timed, host, machine, rules)
+        _add_devices(timed, host, machine, rules)
+        _add_processes(timed, host, scenario, rules, scripted=scripted)
+    _add_script(timed, scenario)
+    timed.seal()
+    workload = scenario.workload
+    return World(scenario, timed, BOOT_TIME + nanoseconds(workload.duration) if workload is not None else 0)
+
+
+def _add_memory_side(timed: TimedWorld, host: str, machine: Machine, rules: KernelRules) -> None:
+    from actors.cpu import Cpu
+    from actors.memmap import Memmap
+    from actors.memory import Memory
+    from actors.mm import Mm
+    from actors.reclaim import Reclaim
+
+    chunk = PAGE_SIZE // machine.chunks
+    frames = pages_of(machine.memory)
+    timed.add(f"{host}/memory", Memory, frames=frames, chunk=chunk)
+    timed.add(f"{host}/memmap", Memmap, rules=rules, frames=frames)
+    timed.add(f"{host}/mm", Mm, rules=rules, levels=machine.levels, chunk=chunk)
+    for number in range(machine.cpus):
+        timed.add(f"{host}/cpu/{number}", Cpu, rules=rules, chunk=chunk, levels=machine.levels)
+    swap = {"swap_block": f"block/{RESERVED_DISK}", "swap_slots": machine.swap} if machine.swap else {}
+    timed.add(f"{host}/reclaim", Reclaim, rules=rules, **swap)
+
+
+def _add_file_side(timed: TimedWorld, host: str, machine: Machine, rules: KernelRules) -> None:
+    from actors.block import Block
+    from actors.flusher import Flusher
+    from actors.fs import Ext4, FileSpec
+
+    chunk = PAGE_SIZE // machine.chunks
+    placed = placed_files(machine)
+    for name, fs in machine.filesystems.items():
+        disk = machine.disks[fs.device]
+        timed.add(
+            f"{host}/fs/{name}",
+            Ext4,
+            rules=rules,
+            block=f"block/{fs.device}",
+            chunk=chunk,
+            files=tuple(
+                FileSpec(file.ino, file.name, file.pages, file.first_block)
+                for file in placed
+                if file.fs == f"fs/{name}"
+            ),
+            blocks=_blocks(disk, fs),
+            stable_writes=disk.stable_writes,
+        )
+        timed.add(f"{host}/flusher/{name}", Flusher, rules=rules, fs=f"fs/{name}", chunk=chunk)
+    for name, disk in _disks(machine).items():
+        held = next((fs for fs in machine.filesystems.values() if fs.device == name), None)
+        timed.add(
+            f"{host}/block/{name}",
+            Block,
+            blocks=_blocks(disk, held),
+            chunk=chunk,
+            checksums=disk.checksums,
+            chunk_time=nanoseconds(disk.chunk_time),
+            content=tuple((file.first_block, file.pages, file.fill) for file in placed if file.disk == f"block/{name}"),
+        )
+
+
+def _add_devices(timed: TimedWorld, host: str, machine: Machine, rules: KernelRules) -> None:
+    from actors.dma import Dma
+    from actors.driver import Driver
+
+    chunk = PAGE_SIZE // machine.chunks
+    for name, device in machine.devices.items():
+        timed.add(f"{host}/driver/{name}", Driver, rules=rules)
+        timed.add(f"{host}/dma/{name}", Dma, chunk=chunk, chunk_time=nanoseconds(device.chunk_time))
+
+
+def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: KernelRules, *, scripted: bool) -> None:
+    from actors.process import Process, ProcessSpec, ThreadSpec
+
+    machine = scenario.machine
+    threads: dict[str, dict[str, ThreadSpec]] = {}
+    work: dict[str, dict[str, AnyGenerator]] = {}
+    for name, thread in scenario.threads.items():
+        place, process = process_of(name, thread)
+        if place == host:
+            spec = ThreadSpec(cpu=f"cpu/{thread.cpu}", steps=thread.steps)
+            threads.setdefault(process, {})[name] = spec
+    for name, (place, process, generator) in generators(scenario).items():
+        if place == host:
+            work.setdefault(process, {})[name] = generator
+    for process in sorted({*threads, *work}):
+        timed.add(
+            f"{host}/process/{process}",
+            Process,
+            rules=rules,
+            spec=ProcessSpec(
+                name=process,
+                threads=threads.get(process, {}),
+                devices={name: f"driver/{name}" for name in machine.devices},
+                files={file.name: (file.fs, file.ino, file.pages) for file in placed_files(machine)},
+                filesystems=tuple(f"fs/{name}" for name in machine.filesystems),
+                generators=work.get(process, {}),
+                scripted=scripted,
+            ),
+            chunk=PAGE_SIZE // machine.chunks,
+        )
+
+
+def _add_script(timed: TimedWorld, scenario: Scenario) -> None:
+    from actors.director import Director
+    from actors.observer import Observer
+
+    timed.add(DIRECTOR, Director)
+    for host in hosts(scenario.machine):
+        timed.add(f"{host}/observer", Observer)
+    for name in watched(scenario):
+        timed.core.watch(name, DIRECTOR, Seen(name))
+
+
+def _disks(machine: Machine) -> dict[str, Disk]:
+    """All disks, with the one that holds the swap space."""
+    swap = {RESERVED_DISK: Disk(blocks=machine.swap)} if machine.swap else {}
+    return {**machine.disks, **swap}
+
+
+def _blocks(disk: Disk, fs: FileSystem | None) -> int:
+    used = sum(file.pages for file in fs.files.values()) if fs is not None else 0
+    return disk.blocks if disk.blocks is not None else max(2 * used, 1)
+
+
+def _numbered(stem: str, taken: dict[str, tuple[str, str, AnyGenerator]]) -> str:
+    if stem not in taken:
+        return stem
+    number = 2
+    while f"{stem}_{number}" in taken:
+        number += 1
+    return f"{stem}_{number}"
