@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from actors.base import Actor, Port, chunks_of, handles
+from errno import EAGAIN
+
+from actors.base import Actor, Map, Port, WaitQueue, chunks_of, handles
 from protocol.address import local_name
 from protocol.director import DIRECTOR, WaitFor
 from protocol.dma import DmaAccess, DmaDone, DmaEnd, DmaStart, Program
-from protocol.memory import ReadMemory, WriteMemory
+from protocol.fabric import (
+    FIRST_REMOTE_OPERATION,
+    REMOTE_ACCESS_ERROR,
+    AddRegion,
+    FindRegion,
+    Region,
+    RegionAdded,
+    RemoteRefused,
+    RemoveRegion,
+    WriteRemote,
+)
+from protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
+from protocol.message import Status
 
 
 class Dma(Actor):
@@ -21,6 +35,11 @@ class Dma(Actor):
         self.chunk_time = chunk_time
         self.name = local_name(address)
         self.memory = f"{self.host}/memory"
+        self.regions: Map[int, tuple[int, ...]] = Map(self, "region")
+        self.landing: Map[int, int] = Map(self, "landing")
+        """Writes of other hosts that are in flight, by region."""
+        self.remote: Map[str, int] = Map(self, "remote")
+        self._landed: dict[int, WaitQueue] = {}
 
     @handles(Program)
     def program(self, msg: Program) -> None:
@@ -54,3 +73,56 @@ class Dma(Actor):
             )
         self.trace(DmaEnd(dma=self.name, operation=msg.operation, pfn=msg.pfn, to_memory=msg.to_memory))
         self.send(msg.driver, DmaDone(msg.operation, first))
+
+    @handles(AddRegion)
+    def add_region(self, msg: AddRegion) -> Status:
+        """From now on other hosts reach these frames, and nobody here is asked."""
+        self.regions[msg.key] = msg.pfns
+        self.trace(RegionAdded(dma=self.name, key=msg.key, pfns=msg.pfns))
+        return Status()
+
+    @handles(RemoveRegion)
+    async def remove_region(self, msg: RemoveRegion) -> Status:
+        """No new writes; answered when the last one in flight has landed."""
+        self.regions.pop(msg.key)
+        while self.landing.get(msg.key, 0):
+            if msg.key not in self._landed:
+                self._landed[msg.key] = WaitQueue(self, f"remote writes to region {msg.key} of {self.name}")
+            await self._landed[msg.key].sleep()
+        self.landing.pop(msg.key)
+        return Status()
+
+    @handles(FindRegion)
+    def find_region(self, msg: FindRegion) -> Region:
+        """One of the regions that are there now; it may be gone when the write comes."""
+        keys = sorted(self.regions)
+        if not keys:
+            return Region(-EAGAIN)
+        key = keys[msg.choice % len(keys)]
+        return Region(0, key, len(self.regions[key]))
+
+    @handles(WriteRemote)
+    async def write_remote(self, msg: WriteRemote) -> Status:
+        """Data of another host lands in our memory, chunk by chunk: no CPU, no page table, no page lock."""
+        pfns = self.regions.get(msg.key)
+        if pfns is None or msg.page >= len(pfns) or msg.offset + msg.length > PAGE_SIZE:
+            self.trace(RemoteRefused(dma=self.name, key=msg.key, page=msg.page))
+            return Status(REMOTE_ACCESS_ERROR)
+        number = self.remote.get("operations", 0)
+        self.remote["operations"] = number + 1
+        operation, pfn = FIRST_REMOTE_OPERATION + number, pfns[msg.page]
+        self.landing[msg.key] = self.landing.get(msg.key, 0) + 1
+        self.trace(DmaStart(dma=self.name, operation=operation, pfn=pfn, to_memory=True))
+        for offset, length in chunks_of(msg.offset, msg.length, self.chunk):
+            await self.sleep(self.chunk_time)
+            await self.ask(self.memory, WriteMemory(pfn, offset, bytes([msg.fill]) * length, self.name))
+            self.trace(
+                DmaAccess(dma=self.name, operation=operation, pfn=pfn, offset=offset, length=length, to_memory=True)
+            )
+        self.trace(DmaEnd(dma=self.name, operation=operation, pfn=pfn, to_memory=True))
+        left = self.landing[msg.key] - 1
+        self.landing[msg.key] = left
+        sleepers = self._landed.pop(msg.key, None) if not left else None
+        if sleepers is not None:
+            sleepers.wake_all()
+        return Status()

@@ -23,6 +23,7 @@ from protocol.driver import (
     Released,
     StartDma,
 )
+from protocol.fabric import AddRegion, ExposeBuffer, RemoveRegion
 from protocol.fs import SetPageDirty
 from protocol.memmap import ChangeFlags, LockPage, Page, PutRefs, ReadFlags, ReadMapping, UnlockPage, UnpinRefs
 from protocol.memory import PAGE_SIZE
@@ -60,6 +61,8 @@ class Driver(KernelActor):
         self.numbers: Map[str, int] = Map(self, "last")
         self.in_flight: Map[int, int] = Map(self, "in_flight")
         """Operations that the device has not completed, by handle."""
+        self.exposed: Map[int, bool] = Map(self, "exposed")
+        """Registrations that other hosts may write to."""
         self._completions: dict[int, tuple[int, int]] = {}
         self._idle: dict[int, WaitQueue] = {}
 
@@ -145,6 +148,15 @@ class Driver(KernelActor):
                 await self.ask(self.memmap, ChangeFlags(pfn, set=Page.DIRTY))
         return Status()
 
+    @handles(ExposeBuffer)
+    async def expose_buffer(self, msg: ExposeBuffer) -> Status:
+        """ibv_reg_mr with REMOTE_WRITE: the NIC gets the frames and tells nobody what happens to them."""
+        registration = self.registrations.get(msg.handle)
+        if registration is None:
+            return Status(-EBADF)
+        self.exposed[msg.handle] = True
+        return await self.ask(self.dma, AddRegion(msg.handle, registration.pfns))
+
     @handles(ReleaseBuffer)
     async def release_buffer(self, msg: ReleaseBuffer) -> Status:
         """Give the pages back, with the partner of the acquiring call or, on purpose, with the wrong one (S31)."""
@@ -166,6 +178,9 @@ class Driver(KernelActor):
         """unpin_user_pages_dirty_lock(), or set_page_dirty_lock() and put_page() for each page."""
         handle = registration.handle
         holder = self._holder(handle)
+        if self.exposed.pop(handle):
+            # First of all: afterwards other hosts would write into pages that are somebody else's.
+            await self.ask(self.dma, RemoveRegion(handle))
         await self._stop_device(handle)
         unpin = registration.pins if how == "match" else how == "unpin"
         for pfn in registration.pfns:

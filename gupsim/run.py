@@ -85,10 +85,14 @@ class Run:
 
     def begin(self) -> None:
         """Post the first messages."""
+        self.world.boot()
         self.world.start()
 
     def end(self) -> RunResult:
-        """Nothing is under way any more: report who waits for ever, look at memory and disks, and judge."""
+        """Nothing is under way any more: run what comes last, report who waits for ever, look at memory and disks,
+        and judge."""
+        if self.world.finish():
+            self.timed.run()
         self.timed.report_stuck()
         self.world.observe()
         self.timed.run()

@@ -50,17 +50,19 @@ class World(msgspec.Struct, frozen=True):
     timed: TimedWorld
     end: int
 
-    def start(self) -> None:
-        """Boot the hosts, then start every thread and generator."""
+    def boot(self) -> None:
+        """Let all hosts report what is there from the beginning."""
         machine = self.scenario.machine
         for host in hosts(machine):
             for fs in machine.filesystems:
                 self.timed.post(f"{host}/fs/{fs}", Boot())
             for disk in _disks(machine):
                 self.timed.post(f"{host}/block/{disk}", Boot())
-        for name, thread in sorted(self.scenario.threads.items()):
-            place, process = process_of(name, thread)
-            self.timed.post(f"{place}/process/{process}", RunThread(name), BOOT_TIME)
+
+    def start(self) -> None:
+        """Start every thread and generator, when boot is over."""
+        machine = self.scenario.machine
+        self._run_threads(BOOT_TIME, last=False)
         workload = self.scenario.workload
         if workload is None:
             return
@@ -71,6 +73,17 @@ class World(msgspec.Struct, frozen=True):
             for host in hosts(machine):
                 for fs in machine.filesystems:
                     self.timed.post(f"{host}/flusher/{fs}", StartPeriodic(interval, self.end), BOOT_TIME)
+
+    def finish(self) -> bool:
+        """Once nothing happens any more: start the threads that come last. False if there are none."""
+        return self._run_threads(self.timed.now, last=True)
+
+    def _run_threads(self, at: int, *, last: bool) -> bool:
+        threads = [(name, thread) for name, thread in sorted(self.scenario.threads.items()) if thread.last is last]
+        for name, thread in threads:
+            place, process = process_of(name, thread)
+            self.timed.post(f"{place}/process/{process}", RunThread(name), at)
+        return bool(threads)
 
     def observe(self) -> None:
         """Once nothing happens any more: let the observers report what is in memory and on disk."""
@@ -104,7 +117,11 @@ def generators(scenario: Scenario) -> dict[str, tuple[str, str, AnyGenerator]]:
     found: dict[str, tuple[str, str, AnyGenerator]] = {}
     for client in scenario.workload.generators if scenario.workload is not None else ():
         name = client.name or _numbered(word(client.work), found)
-        found[name] = (client.host, client.process or name, client.work)
+        if client.host == "*":
+            for host in hosts(scenario.machine):
+                found[f"{name}-{host}"] = (host, client.process or name, client.work)
+        else:
+            found[name] = (client.host, client.process or name, client.work)
     return found
 
 
@@ -126,13 +143,16 @@ def build(
     speeds = [
         LinkSpeed(link.source, link.sink, nanoseconds(link.base), nanoseconds(link.spread)) for link in machine.latency
     ]
+    if machine.fabric is not None:
+        fabric = machine.fabric
+        speeds.insert(0, LinkSpeed("fabric", "fabric", nanoseconds(fabric.base), nanoseconds(fabric.spread)))
     timed = engine(seed=seed, speeds=speeds, codec=Codec(ALL_MESSAGES) if codec else None)
     for host in hosts(machine):
         _add_memory_side(timed, host, machine, rules)
         _add_file_side(timed, host, machine, rules)
         _add_devices(timed, host, machine, rules)
         _add_processes(timed, host, scenario, rules, scripted=scripted)
-    _add_script(timed, scenario)
+    _add_script(timed, scenario, scripted=scripted)
     timed.seal()
     workload = scenario.workload
     return World(scenario, timed, BOOT_TIME + nanoseconds(workload.duration) if workload is not None else 0)
@@ -196,11 +216,14 @@ def _add_file_side(timed: TimedWorld, host: str, machine: Machine, rules: Kernel
 def _add_devices(timed: TimedWorld, host: str, machine: Machine, rules: KernelRules) -> None:
     from actors.dma import Dma
     from actors.driver import Driver
+    from actors.fabric import Fabric
 
     chunk = PAGE_SIZE // machine.chunks
     for name, device in machine.devices.items():
         timed.add(f"{host}/driver/{name}", Driver, rules=rules)
         timed.add(f"{host}/dma/{name}", Dma, chunk=chunk, chunk_time=nanoseconds(device.chunk_time))
+    if machine.fabric is not None:
+        timed.add(f"{host}/fabric", Fabric)
 
 
 def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: KernelRules, *, scripted: bool) -> None:
@@ -212,7 +235,7 @@ def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: Kern
     for name, thread in scenario.threads.items():
         place, process = process_of(name, thread)
         if place == host:
-            spec = ThreadSpec(cpu=f"cpu/{thread.cpu}", steps=thread.steps)
+            spec = ThreadSpec(cpu=f"cpu/{thread.cpu}", steps=thread.steps, begins=thread.begins)
             threads.setdefault(process, {})[name] = spec
     for name, (place, process, generator) in generators(scenario).items():
         if place == host:
@@ -230,19 +253,20 @@ def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: Kern
                 filesystems=tuple(f"fs/{name}" for name in machine.filesystems),
                 generators=work.get(process, {}),
                 scripted=scripted,
+                hosts=hosts(machine) if machine.fabric is not None else (),
             ),
             chunk=PAGE_SIZE // machine.chunks,
         )
 
 
-def _add_script(timed: TimedWorld, scenario: Scenario) -> None:
+def _add_script(timed: TimedWorld, scenario: Scenario, *, scripted: bool) -> None:
     from actors.director import Director
     from actors.observer import Observer
 
     timed.add(DIRECTOR, Director)
     for host in hosts(scenario.machine):
         timed.add(f"{host}/observer", Observer)
-    for name in watched(scenario):
+    for name in watched(scenario) if scripted else ():
         timed.core.watch(name, DIRECTOR, Seen(name))
 
 

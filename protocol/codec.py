@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Union
+from typing import Any, TypeVar, Union
 
 import msgspec
 
 from protocol.address import AddressError, check_address
 from protocol.envelope import PROTOCOL_VERSION, Envelope
 from protocol.message import Message
+
+T = TypeVar("T")
 
 MAX_FRAME = 1 << 20
 """Bytes in one frame; a page of data is 4 KiB, so this leaves room for batches."""
@@ -66,7 +68,7 @@ class Codec:
             raise FrameError(f"frame of {len(frame)} bytes: at most {self.max_frame} are allowed")
         return frame
 
-    def _guarded(self, decoder: msgspec.msgpack.Decoder[Any], frame: bytes) -> Any:
+    def _guarded(self, decoder: msgspec.msgpack.Decoder[T], frame: bytes) -> T:
         self._limited(frame)
         try:
             return decoder.decode(frame)

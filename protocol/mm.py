@@ -6,6 +6,7 @@ Addresses are in bytes, `mm` names an address space (as "app"), `pages` and `nr`
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
+from typing import Protocol
 
 from protocol.message import Done, Flag, Message, Request, Status, Tracepoint
 
@@ -285,6 +286,21 @@ class EntryChanged(Tracepoint, frozen=True, tag="mm:pte"):
         return f"{self.why}: entry of {self.mm} at {self.address:#x} (page {self.pfn}) is {self.now}"
 
 
+class PinningCall(Protocol):
+    """What the slow and the fast form of get_user_pages have in common."""
+
+    @property
+    def mm(self) -> str: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def nr(self) -> int: ...
+    @property
+    def flags(self) -> int: ...
+    @property
+    def holder(self) -> str: ...
+
+
 class PagesPinned(Tracepoint, frozen=True, tag="mm:pin"):
     """get_user_pages (pin False) or pin_user_pages (pin True) returned `result`."""
 
@@ -297,6 +313,21 @@ class PagesPinned(Tracepoint, frozen=True, tag="mm:pin"):
     result: int
     pfns: tuple[int, ...]
     fast: bool
+
+    @classmethod
+    def of(cls, call: PinningCall, result: UserPages, *, fast: bool) -> PagesPinned:
+        """The report of a call and what it returned."""
+        return cls(
+            mm=call.mm,
+            address=call.address,
+            nr=call.nr,
+            flags=call.flags,
+            pin=bool(call.flags & Foll.PIN),
+            holder=call.holder,
+            result=result.result,
+            pfns=result.pfns,
+            fast=fast,
+        )
 
     def say(self) -> str:
         call = ("pin_user_pages" if self.pin else "get_user_pages") + ("_fast" if self.fast else "")

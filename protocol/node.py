@@ -103,17 +103,28 @@ class Begin(Wire, frozen=True, tag="begin"):
     patience: float
 
 
+class Part(Wire, frozen=True, tag="part"):
+    """What one round gave at a node: see gupsim.cluster.records. records: an array, whose elements are never decoded
+    on their way into the trace."""
+
+    round: int
+    deliveries: int
+    places: bytes
+    points: bytes
+    records: msgspec.Raw
+
+
 class Records(Wire, frozen=True, tag="records"):
     """From a node: the trace records of some rounds, encoded as arrays, in the order of this node.
 
-    upto: all rounds up to this one are in here or came before. parts: (round, deliveries, records). start: of the
-    last window (ns). waited: seconds for which this node has waited for others since the start.
+    upto: all rounds up to this one are in here or came before. events: deliveries so far.
+    waited: seconds for which this node has waited for others.
     """
 
     upto: int
-    start: int
+    events: int
     waited: float
-    parts: list[tuple[int, int, msgspec.Raw]]
+    parts: list[Part]
 
 
 class Keep(Wire, frozen=True, tag="keep"):
@@ -126,6 +137,7 @@ class Ended(Wire, frozen=True, tag="ended"):
     """From a node: the run is over here. events: its deliveries. time: of the last event of all nodes (ns)."""
 
     rounds: int
+    windows: int
     events: int
     time: int
     chain: bytes

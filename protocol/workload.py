@@ -64,11 +64,12 @@ class RdmaRegistration(Generator, frozen=True, tag=_word, kw_only=True):
     hold: time from the registration to the release.
     writes: while it is held, the device writes so many times, spread evenly over `hold`, a random byte over a
     random page of it; the last time just before the release. dirty: the driver marks the pages dirty when it
-    releases them.
+    releases them. remote: other hosts may write to it meanwhile, over the fabric.
     """
 
     device: Name
     file: str = ""
+    remote: bool = False
     buffer: Count = 16
     pages: Pages = 1
     hold: Times = "100us"
@@ -92,7 +93,19 @@ class FsyncCycle(Generator, frozen=True, tag=_word, kw_only=True):
     writes: Pages = 1
 
 
-AnyGenerator: TypeAlias = DirectIo | RdmaRegistration | MemoryPressure | FsyncCycle
+class RemoteWrite(Generator, frozen=True, tag=_word, kw_only=True):
+    """A round asks a random other host for a region and writes to it over the fabric (RDMA WRITE).
+
+    device: name of the NIC, here and there. writes: so many, each of `size` bytes to a random page of the region, one
+    after the other; they end early if the region is gone.
+    """
+
+    device: Name
+    writes: Pages = 1
+    size: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 4096
+
+
+AnyGenerator: TypeAlias = DirectIo | RdmaRegistration | MemoryPressure | FsyncCycle | RemoteWrite
 GENERATORS: tuple[type[Generator], ...] = typing.get_args(AnyGenerator)
 
 

@@ -6,7 +6,7 @@ from actors.base.kernel import KernelActor, chunks_of
 from actors.base.locks import TicketLock, WaitQueue
 from actors.base.port import AskTimeout, Cancelled, ContextDied, Port, TaskHandle
 from actors.base.refs import Refs
-from actors.base.state import Bits, Column, Entity, Field, Map
+from actors.base.state import Bits, Column, Entity, Field, Fifo, Map
 
 __all__ = [
     "Actor",
@@ -17,6 +17,7 @@ __all__ = [
     "ContextDied",
     "Entity",
     "Field",
+    "Fifo",
     "KernelActor",
     "Map",
     "Port",

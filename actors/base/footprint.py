@@ -41,6 +41,10 @@ class Recorder:
             at = (field, key)
             log[at] = log.get(at, 0) | mode
 
+    def aside(self, field: str, key: Hashable, mode: int) -> None:
+        """As `note`, for what decides only about what is noted: a write that looks whether its key is there, the
+        ledger of a reference count. Of use to a search alone, which foresees footprints in another order."""
+
 
 def conflict(first: Footprint, second: Footprint) -> bool:
     """True if two events of one actor are dependent: a write meets anything, or an addition meets a read."""

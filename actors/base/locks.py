@@ -70,6 +70,7 @@ class TicketLock:
         self._note("queue", WRITE)
         self._shared = shared
         self._holders.append(self._actor.port.context)
+        self._actor.port.lock_granted(-1, self.name, shared=shared)
         return True
 
     def release(self, context: str | None = None) -> None:
@@ -83,6 +84,7 @@ class TicketLock:
             holder = self._holders[0]
         self._holders.remove(holder)
         self._note("serving", COMMUTE)
+        self._actor.port.lock_released(self.name)
         if self._queue:
             self._actor.port.trace(LockReleased(lock=self.name, holder=holder))
         self._grant()
@@ -118,10 +120,12 @@ class TicketLock:
 
     def _withdraw(self, token: int) -> None:
         """A cancelled context gives back its ticket, or the lock if its turn had come already."""
+        self._note("queue", READ | WRITE)
+        self._note("serving", READ)
         for ticket in self._queue:
             if ticket[0] == token:
-                self._note("queue", WRITE)
                 self._queue.remove(ticket)
+                self._actor.port.lock_released(self.name)
                 self._actor.port.trace(LockReleased(lock=self.name, holder=ticket[2]))
                 self._grant()
                 return
@@ -137,7 +141,7 @@ class TicketLock:
             self._holders.append(context)
             if contended:
                 self._actor.port.trace(LockGranted(lock=self.name, holder=context))
-            self._actor.port.wake(token)
+            self._actor.port.lock_granted(token, self.name, shared=shared)
 
     def _note(self, field: str, mode: int) -> None:
         self._actor.port.recorder.note(self.name, field, mode)
@@ -184,7 +188,8 @@ class WaitQueue:
 
     def wake_all(self) -> None:
         """Wake everyone who sleeps now."""
-        self._actor.port.recorder.note(self.name, "sleepers", READ | WRITE)
+        # A wake of nobody only looks: two of them need no order.
+        self._actor.port.recorder.note(self.name, "sleepers", READ | WRITE if self._tokens else READ)
         tokens, self._tokens = self._tokens, []
         for token in tokens:
             self._actor.port.wake(token)
@@ -194,6 +199,7 @@ class WaitQueue:
         try:
             yield token
         except Cancelled:
+            self._actor.port.recorder.note(self.name, "sleepers", READ | WRITE)
             if token in self._tokens:
                 self._tokens.remove(token)
             raise

@@ -49,6 +49,14 @@ class Port(Protocol):
     def waits(self, token: int, reason: str) -> None:
         """Say for reports what the owner of `token` is about to wait for."""
 
+    def lock_granted(self, token: int, lock: str, *, shared: bool) -> None:
+        """Deliver `lock` to the owner of ticket `token`; -1 if a try-lock took it and nobody waits.
+
+        A driver that reorders events learns here and from `lock_released` which events a grant must follow."""
+
+    def lock_released(self, lock: str) -> None:
+        """The running event gave back `lock`, or its ticket for it."""
+
     def trace(self, tracepoint: Tracepoint) -> None:
         """Report a tracepoint."""
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from typing import Final
 
 from actors.base.footprint import COMMUTE, READ, WRITE
 from actors.base.state import Owner
+
+_FAR: Final = 1 << 30
+"""A count below this is out of reach of the sign bit: no search has so many gets."""
 
 
 class Refs:
@@ -44,8 +48,13 @@ class Refs:
 
     def get(self, row: int, amount: int, ledger: str = "") -> None:
         """Add references; the caller knows that the object is alive."""
-        self._recorder.note(self.field, row, COMMUTE if ledger else WRITE)
+        # A get that wraps would take the standing reference from under puts that commute with it.
+        commutes = bool(ledger) and self.counts[row] < _FAR
+        self._recorder.note(self.field, row, COMMUTE if commutes else WRITE)
         self.counts[row] = _int32(self.counts[row] + amount)
+        if ledger:
+            # One context may be at work in two places (ask_all): then its gets and puts must not commute.
+            self._recorder.aside(self.field, (row, ledger), COMMUTE)
         self._enter(row, ledger, amount)
 
     def put(self, row: int, amount: int, ledger: str = "") -> bool:
@@ -56,6 +65,8 @@ class Refs:
             standing = self.counts[row] - sum(held.values())
             commutes = bool(ledger) and held.get(ledger, 0) >= amount and standing >= 1
         self._recorder.note(self.field, row, COMMUTE if commutes else READ | WRITE)
+        if ledger:
+            self._recorder.aside(self.field, (row, ledger), READ | WRITE)
         self.counts[row] = _int32(self.counts[row] - amount)
         self._enter(row, ledger, -amount)
         return self.counts[row] == 0

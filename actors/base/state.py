@@ -86,11 +86,15 @@ class Bits:
 
 
 class Map(Generic[K, V]):
-    """A dictionary whose keys are separate objects in footprints; iterating reads all of them, in order."""
+    """A dictionary whose keys are separate objects in footprints; iterating reads all of them, in the order of keys.
+
+    So it does not matter in which order two keys come or go. Where it does, use a `Fifo`.
+    """
 
     __slots__ = ("_data", "_recorder", "field")
 
     _ALL = "*"
+    _MEMBERSHIP = COMMUTE
 
     def __init__(self, owner: Owner, field: str) -> None:
         self._recorder = owner.recorder
@@ -115,8 +119,9 @@ class Map(Generic[K, V]):
 
     def __setitem__(self, key: K, value: V) -> None:
         self._recorder.note(self.field, key, WRITE)
+        self._recorder.aside(self.field, key, READ)
         if key not in self._data:
-            self._recorder.note(self.field, self._ALL, WRITE)
+            self._recorder.note(self.field, self._ALL, self._MEMBERSHIP)
         self._data[key] = value
 
     def pop(self, key: K) -> V | None:
@@ -124,7 +129,7 @@ class Map(Generic[K, V]):
         self._recorder.note(self.field, key, READ | WRITE)
         if key not in self._data:
             return None
-        self._recorder.note(self.field, self._ALL, WRITE)
+        self._recorder.note(self.field, self._ALL, self._MEMBERSHIP)
         return self._data.pop(key)
 
     def __len__(self) -> int:
@@ -133,18 +138,32 @@ class Map(Generic[K, V]):
 
     def __iter__(self) -> Iterator[K]:
         self._recorder.note(self.field, self._ALL, READ)
-        return iter(list(self._data))
+        return iter(self._keys())
 
     def values(self) -> list[V]:
-        """All values in order of insertion."""
+        """All values, in the order of iteration."""
         return [value for _, value in self.items()]
 
     def items(self) -> list[tuple[K, V]]:
-        """All pairs in order of insertion."""
+        """All pairs, in the order of iteration."""
         self._recorder.note(self.field, self._ALL, READ)
         for key in self._data:
             self._recorder.note(self.field, key, READ)
-        return list(self._data.items())
+        return [(key, self._data[key]) for key in self._keys()]
+
+    def _keys(self) -> list[K]:
+        return sorted(self._data)  # type: ignore[type-var]  # keys of one map are of one comparable type
+
+
+class Fifo(Map[K, V]):
+    """A map that is iterated in the order in which its keys came: a list of things that wait (LRU, dirty inodes)."""
+
+    __slots__ = ()
+
+    _MEMBERSHIP = WRITE
+
+    def _keys(self) -> list[K]:
+        return list(self._data)
 
 
 class Entity:

@@ -190,17 +190,5 @@ class GupFast(CpuCore):
         return [page >> (self.bits * level) & mask for level in reversed(range(self.levels))]
 
     def _report(self, msg: GetUserPagesFast, result: UserPages) -> UserPages:
-        self.trace(
-            PagesPinned(
-                mm=msg.mm,
-                address=msg.address,
-                nr=msg.nr,
-                flags=msg.flags,
-                pin=bool(msg.flags & Foll.PIN),
-                holder=msg.holder,
-                result=result.result,
-                pfns=result.pfns,
-                fast=True,
-            )
-        )
+        self.trace(PagesPinned.of(msg, result, fast=True))
         return result

@@ -100,8 +100,6 @@ class Buffers(FsCore):
 
     async def free_buffers(self, inode: Inode, pfn: int, index: int) -> bool:
         """try_to_free_buffers(), page locked. Looks at the buffers and at nothing else: no reference, no pin."""
-        if inode.pages.tagged(index, Tag.WRITEBACK):
-            return False
         async with inode.private_lock:
             buffers = self.buffers.get(pfn)
             if buffers is not None:

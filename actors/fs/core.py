@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from actors.base import KernelActor, Map, Port, handles
+from actors.base import Fifo, KernelActor, Map, Port, handles
 from actors.base.port import wait
 from actors.fs.inodes import Buffer, FileSpec, Inode, Space
 from actors.rules import KernelRules
@@ -60,7 +60,7 @@ class FsCore(KernelActor):
         self.space = Space(self, blocks, used)
         self.buffers: Map[int, tuple[Buffer, ...]] = Map(self, "buffers")
         """pfn -> page->private: its buffers, as many as blocks fit in a page (here one: a block is a page)."""
-        self.dirty_inodes: Map[int, bool] = Map(self, "b_dirty")
+        self.dirty_inodes: Fifo[int, bool] = Fifo(self, "b_dirty")
         """Inodes with dirty pages, in the order in which they became dirty."""
         self._bios: dict[int, End] = {}
 

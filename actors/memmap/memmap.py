@@ -70,19 +70,21 @@ class Memmap(References):
     def change_flags(self, msg: ChangeFlags) -> OldFlags:
         """test_and_set, test_and_clear. The end of writeback wakes its waiters."""
         pfn = self.folio(msg.pfn)
-        before = self.flags.change(pfn, msg.set, msg.clear)
-        gained, lost = msg.set & ~before, msg.clear & before & ~msg.set
+        # Plain ints: arithmetic on IntFlag members is ten times slower, and this is the hottest handler.
+        setting, clearing = int(msg.set), int(msg.clear)
+        before = self.flags.change(pfn, setting, clearing)
+        gained, lost = setting & ~before, clearing & before & ~setting
         if gained or lost:
             self.account(pfn, gained, lost)
             self.trace(PageFlags(pfn=pfn, set=gained, cleared=lost))
-        if lost & Page.WRITEBACK:
+        if lost & int(Page.WRITEBACK):
             self.writeback_sleepers.wake(pfn)
         return OldFlags(before)
 
     @handles(ReadFlags)
     def read_flags(self, msg: ReadFlags) -> OldFlags:
         """PageDirty() and its sisters."""
-        return OldFlags(self.flags.test(self.folio(msg.pfn), msg.mask))
+        return OldFlags(self.flags.test(self.folio(msg.pfn), int(msg.mask)))
 
     @handles(WaitWriteback)
     async def wait_writeback(self, msg: WaitWriteback) -> Done:

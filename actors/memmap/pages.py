@@ -16,7 +16,9 @@ from protocol.memmap import ZERO_PFN, Allocated, AllocPages, Page, PageAlloc, Pa
 from protocol.memory import ZeroFrame
 from protocol.reclaim import LruDel
 
-_ANON_LIKE: Final = Page.ANON | Page.SWAPBACKED
+_ANON_LIKE: Final = int(Page.ANON | Page.SWAPBACKED)
+_DIRTY: Final = int(Page.DIRTY)
+_WRITEBACK: Final = int(Page.WRITEBACK)
 """Pages with one of these have no writeback of a file behind them: they are not counted as dirty."""
 _ALL_FLAGS: Final = sum(Page)
 
@@ -103,14 +105,14 @@ class Pages(KernelActor):
     def account(self, pfn: int, gained: int, lost: int) -> None:
         """folio_account_dirtied(), folio_start_writeback() and their ends."""
         pages = 1 << self.frames.order(pfn)
-        if (gained | lost) & Page.DIRTY and not self.flags.test(pfn, _ANON_LIKE) | (lost & _ANON_LIKE):
-            if gained & Page.DIRTY:
+        if (gained | lost) & _DIRTY and not self.flags.test(pfn, _ANON_LIKE) | (lost & _ANON_LIKE):
+            if gained & _DIRTY:
                 self.vmstat.add("nr_dirty", pages)
                 self.vmstat.add("nr_dirtied", pages)
             else:
                 self.vmstat.add("nr_dirty", -pages)
-        if gained & Page.WRITEBACK:
+        if gained & _WRITEBACK:
             self.vmstat.add("nr_writeback", pages)
-        elif lost & Page.WRITEBACK:
+        elif lost & _WRITEBACK:
             self.vmstat.add("nr_writeback", -pages)
             self.vmstat.add("nr_written", pages)

@@ -61,19 +61,7 @@ class Gup(Faults):
         else:
             result = await self._locked(msg)
         if not msg.inner:
-            self.trace(
-                PagesPinned(
-                    mm=msg.mm,
-                    address=msg.address,
-                    nr=msg.nr,
-                    flags=msg.flags,
-                    pin=bool(msg.flags & Foll.PIN),
-                    holder=msg.holder,
-                    result=result.result,
-                    pfns=result.pfns,
-                    fast=False,
-                )
-            )
+            self.trace(PagesPinned.of(msg, result, fast=False))
         return result
 
     async def _locked(self, msg: GetUserPages) -> UserPages:

@@ -10,7 +10,7 @@ import msgspec
 
 from actors.process.devices import DeviceCalls, Pinned
 from actors.process.wording import FATAL, OK, outcome, pages
-from protocol import driver, fs, reclaim, workload
+from protocol import driver, fabric, fs, reclaim, workload
 from protocol.memory import PAGE_SIZE
 from protocol.mm import Prot
 from protocol.process import StepBegin, StepEnd, ThreadEnd
@@ -68,6 +68,8 @@ class Clients(DeviceCalls):
             return partial(self._pressure, work)
         if isinstance(work, workload.FsyncCycle):
             return partial(self._fsync_cycle, work)
+        if isinstance(work, workload.RemoteWrite):
+            return partial(self._remote_writes, work)
         await self.activate(on)
         if isinstance(work, workload.RdmaRegistration):
             size = self.spec.files[work.file][2] if work.file else work.buffer
@@ -134,10 +136,33 @@ class Clients(DeviceCalls):
             pinned, result = await self.register(work.device, buffer.at(client, page), count, work.flags, on)
             if pinned is None:
                 return outcome(result, number=True)
+            if work.remote:
+                await self.ask(self.at(pinned.driver), fabric.ExposeBuffer(pinned.handle))
             await self._device_writes(pinned, result, writes, hold)
             return outcome(await self.release(pinned, "match", dirty=work.dirty))
 
         return f"{work.device} holds {pages(count)} of {work.file or 'its buffer'} for {hold} ns", play
+
+    def _remote_writes(self, work: workload.RemoteWrite, client: int) -> Round:
+        others = [host for host in self.spec.hosts if host != self.host]
+        to = self.random.choice(others)
+        choice = self.random.randrange(1 << 16)
+        writes = draw_pages(work.writes, self.random)
+        value = self.random.randrange(256)
+        port = self.at("fabric")
+
+        async def play() -> str:
+            region = await self.ask(port, fabric.FindRegion(to, work.device, choice))
+            error = region.error
+            for number in range(writes if not error else 0):
+                page = self.random.randrange(region.pages)
+                data = fabric.WriteRemote(to, work.device, region.key, page, 0, work.size, (value + number) % 256)
+                error = (await self.ask(port, data)).error
+                if error:
+                    break
+            return outcome(error)
+
+        return f"RDMA write to {to}, {writes} times", play
 
     async def _device_writes(self, pinned: Pinned, count: int, writes: int, hold: int) -> None:
         """So many DMA writes, spread evenly over `hold` ns, the last one at its end."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from actors.base import Map, Port
+from actors.base import Fifo, Map, Port
 from actors.process.files import FileCalls
 from actors.process.spec import ProcessSpec
 from actors.process.wording import NO_SUCH_MAP, NO_SUCH_PIN, outcome
@@ -41,7 +41,7 @@ class DeviceCalls(FileCalls):
     def __init__(self, address: str, port: Port, *, rules: KernelRules, spec: ProcessSpec, chunk: int) -> None:
         super().__init__(address, port, rules=rules, spec=spec, chunk=chunk)
         self.pins: Map[str, Pinned] = Map(self, "pin")
-        self.drivers: Map[str, bool] = Map(self, "open_device")
+        self.drivers: Fifo[str, bool] = Fifo(self, "open_device")
         """Drivers that may hold something of ours; closed when the process ends."""
 
     async def pin(self, step: steps.Pin, on: str) -> str:

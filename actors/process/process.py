@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.base import Entity, Field, Port, WaitQueue, handles
+from actors.base import Entity, Field, Map, Port, WaitQueue, handles
 from actors.process.clients import Clients
 from actors.process.spec import ProcessSpec
 from actors.process.wording import FATAL, OK, wording
@@ -46,6 +46,10 @@ class Process(Clients):
     def __init__(self, address: str, port: Port, *, rules: KernelRules, spec: ProcessSpec, chunk: int) -> None:
         super().__init__(address, port, rules=rules, spec=spec, chunk=chunk)
         self.life = _Life(self, f"process {spec.name}")
+        self.creators = {thread.begins for thread in spec.threads.values()}
+        self.ended: Map[str, bool] = Map(self, "ended")
+        """Labels of steps that have ended."""
+        self._creation = WaitQueue(self, f"creation of a thread of {spec.name}")
         self._others_left = WaitQueue(self, f"other threads of {spec.name} to leave the kernel")
 
     @handles(RunThread)
@@ -64,6 +68,8 @@ class Process(Clients):
 
     async def _thread(self, thread: str) -> None:
         spec = self.spec.threads[thread]
+        while spec.begins and spec.begins not in self.ended:
+            await self._creation.sleep()
         for number, step in enumerate(spec.steps):
             await self._cue(step)
             if self.life.exiting:
@@ -76,11 +82,18 @@ class Process(Clients):
             if self.spec.scripted and step.until and not isinstance(step, steps.DmaWrite | steps.DmaRead):
                 await self.ask(DIRECTOR, WaitFor(step.until))
             self.trace(StepEnd(thread, number, text, result))
-            if self.spec.scripted and step.label:
-                self.send(DIRECTOR, Seen(step.label))
+            if step.label:
+                self._step_ended(step.label)
             if result in FATAL or isinstance(step, steps.Exit):
                 break
         self.trace(ThreadEnd(thread))
+
+    def _step_ended(self, label: str) -> None:
+        if label in self.creators:
+            self.ended[label] = True
+            self._creation.wake_all()
+        if self.spec.scripted:
+            self.send(DIRECTOR, Seen(label))
 
     def _enter_kernel(self) -> None:
         _Life.in_kernel.add(self.life, 1)

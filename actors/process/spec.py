@@ -9,17 +9,20 @@ from protocol.workload import AnyGenerator
 
 
 class ThreadSpec(msgspec.Struct, frozen=True):
-    """One thread. cpu: where it runs, as "cpu/0"; steps: what it does, in order."""
+    """One thread. cpu: where it runs, as "cpu/0"; steps: what it does, in order.
+
+    begins: label of a step of another thread of the process, after which it is created; "" for at once."""
 
     cpu: str
     steps: tuple[AnyStep, ...]
+    begins: str = ""
 
 
 class ProcessSpec(msgspec.Struct, frozen=True):
     """One process. All addresses are local ("driver/nic"): of the process's own host.
 
     name: of the process, its address space, and of the owner of its registrations.
-    devices: driver of each device. files: (file system, inode, pages) of each file.
+    devices: driver of each device. files: (file system, inode, pages) of each file. hosts: all that are on the fabric.
     scripted: steps heed `after`, `until`, `delay` and report their labels; without it they race freely.
     """
 
@@ -30,3 +33,4 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     filesystems: tuple[str, ...] = ()
     generators: dict[str, AnyGenerator] = {}
     scripted: bool = True
+    hosts: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.base import KernelActor, Map, Port, handles
+from actors.base import Fifo, KernelActor, Map, Port, handles
 from actors.rules import KernelRules
 from protocol import memmap
 from protocol.memmap import Page
@@ -16,11 +16,11 @@ class Lru(KernelActor):
     def __init__(self, address: str, port: Port, *, rules: KernelRules) -> None:
         super().__init__(address, port, rules=rules)
         self.memmap = self.at("memmap")
-        self.inactive: dict[bool, Map[int, bool]] = {
-            False: Map(self, "inactive_file"),
-            True: Map(self, "inactive_anon"),
+        self.inactive: dict[bool, Fifo[int, bool]] = {
+            False: Fifo(self, "inactive_file"),
+            True: Fifo(self, "inactive_anon"),
         }
-        self.active: dict[bool, Map[int, bool]] = {False: Map(self, "active_file"), True: Map(self, "active_anon")}
+        self.active: dict[bool, Fifo[int, bool]] = {False: Fifo(self, "active_file"), True: Fifo(self, "active_anon")}
         self.off_lru: Map[int, tuple[bool, int]] = Map(self, "off_lru")
         """Proposal P2: pinned pages, with whether they are anonymous and how often they were pinned."""
 

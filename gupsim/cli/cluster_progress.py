@@ -61,9 +61,9 @@ def lines(coordinator: Coordinator) -> list[Text]:
     critical = coordinator.critical() if len(coordinator.nodes) > 1 else None
     for view in coordinator.nodes:
         per_window = view.events / max(view.upto, 1)
-        state = f"not connected: {view.trouble}" if view.ws is None else f"waited {view.waited:.1f} s for others"
-        line = Text(f"  {view.at.name:<8} {view.events:>10,} events, {per_window:,.0f} a window, {state}")
+        state = f"not connected: {view.trouble}" if view.ws is None else f"waited {view.waited:.1f} s"
+        line = Text(f"  {view.at.name:<6} {view.events:>11,} events, {per_window:,.0f} a window, {state}")
         if view is critical:
-            line.append("  <- the others wait for this one", "yellow")
+            line.append("  <- the others wait for it", "yellow")
         told.append(line)
     return told

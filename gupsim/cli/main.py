@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gupsim.cli import check, export, kernels, rules, run, scenarios
+from gupsim.cli import check, cluster, explore, export, kernels, replay, rules, run, scenarios
 from gupsim.cli.console import (
     BAD_INPUT,
     INTERNAL,
@@ -37,11 +37,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("explore")(explore.explore)
 app.command("check")(check.check)
 app.command("export")(export.export)
+app.command("replay")(replay.replay)
 app.command("scenarios")(scenarios.scenarios)
 app.command("rules")(rules.rules)
 app.command("kernels")(kernels.kernels)
+app.command("node")(cluster.node)
+app.add_typer(cluster.cluster, name="cluster")
 
 
 def _version(wanted: bool) -> None:

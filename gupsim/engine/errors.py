@@ -19,6 +19,10 @@ class BadAnswer(EngineError):
     """A handler of a request returned no message, or something that is none."""
 
 
+class BadDelay(EngineError):
+    """A message to another actor that would take no time: no order in time could be kept."""
+
+
 class ForeignAwait(EngineError):
     """A handler awaited something that is not the engine's: an asyncio future, a real sleep."""
 

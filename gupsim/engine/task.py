@@ -14,36 +14,30 @@ class Task:
     """A kernel context inside one actor.
 
     item: the delivery that started it; answered when it returns, if the sender waits.
-    token: what it waits for now, or -1.
+    context: its name: the caller's for a request, one of its own otherwise.
+    token: what it waits for now, or -1. since: since when (ns).
     """
 
-    __slots__ = ("_context", "cancelled", "coro", "done", "item", "port", "since", "token")
+    __slots__ = ("context", "coro", "done", "item", "port", "send", "since", "token")
 
-    def __init__(self, port: ActorPort, coro: Coroutine[Any, Any, Any], item: Item, context: str) -> None:
+    def __init__(self, port: ActorPort, coro: Coroutine[Any, Any, Any], item: Item) -> None:
         self.port = port
         self.coro = coro
+        self.send = coro.send
         self.item = item
+        self.context = item[7] or port.context_of(item)
         self.token = -1
         self.since = 0
         self.done = False
-        self.cancelled = False
-        self._context = context
-
-    @property
-    def context(self) -> str:
-        """Its name: the caller's for a request, one of its own otherwise."""
-        if not self._context:
-            self._context = self.port.own_context(self.item)
-        return self._context
 
     @property
     def handler(self) -> str:
         """The coroutine function that it runs."""
-        return self.coro.__qualname__
+        return str(getattr(self.coro, "__qualname__", self.coro))
 
     def cancel(self) -> None:
         """Raise Cancelled where it waits; nothing happens if it has ended or runs right now."""
-        if not self.done and self.token >= 0:
+        if self.token >= 0:
             self.port.core.cancel(self)
 
 

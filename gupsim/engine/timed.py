@@ -10,16 +10,15 @@ from typing import Any, TypeVar
 
 from actors.base.actor import Actor
 from actors.base.footprint import Recorder
-from actors.base.port import Port
-from protocol.codec import Codec
-from protocol.message import Message, Tracepoint
-
 from gupsim.engine.core import Core, Item
 from gupsim.engine.errors import LimitReached
 from gupsim.engine.fence import fence
 from gupsim.engine.links import Links, LinkSpeed
 from gupsim.engine.port import ActorPort
 from gupsim.engine.stuck import stuck_contexts
+from gupsim.engine.wire import wire_of
+from protocol.codec import Codec
+from protocol.message import Message, Tracepoint
 
 A = TypeVar("A", bound=Actor)
 
@@ -43,13 +42,9 @@ class TimedWorld:
     ) -> None:
         self._heap: list[Item] = []
         self._links = Links(seed, speeds)
-        wire = (lambda message: codec.decode(codec.encode(message))) if codec is not None else None
-        self.core = Core(
-            partial(heappush, self._heap), self._links.due, seed=seed, recorder=recorder, wire=wire
-        )
+        wire = wire_of(codec) if codec is not None else None
+        self.core = Core(partial(heappush, self._heap), self._links.route, seed=seed, recorder=recorder, wire=wire)
         self.events = 0
-        self.on_delivery: Callable[[Item], None] | None = None
-        self._factories: list[tuple[ActorPort, Callable[[Port], Actor]]] = []
         self._sealed = False
 
     @property
@@ -76,6 +71,15 @@ class TimedWorld:
         self.seal()
         self.core.post(dst, message, max(at, self.core.now), context)
 
+    @property
+    def on_delivery(self) -> Callable[[Item], None] | None:
+        """Gets every delivery before it runs."""
+        return self.core.on_delivery
+
+    @on_delivery.setter
+    def on_delivery(self, reader: Callable[[Item], None] | None) -> None:
+        self.core.on_delivery = reader
+
     def on_tracepoint(self, reader: Callable[[ActorPort, Tracepoint], None]) -> None:
         """Pass every tracepoint to `reader`."""
         self.core.on_tracepoint = reader
@@ -87,20 +91,26 @@ class TimedWorld:
         limit: stop after so many deliveries more.
         """
         self.seal()
-        heap, deliver, log = self._heap, self.core.deliver, self.on_delivery
-        stop_at = self.events + limit if limit is not None else -1
-        with fence():
-            while heap:
-                if until is not None and heap[0][0] > until:
-                    return False
-                if self.events == stop_at:
-                    return False
-                item = heappop(heap)
-                self.events += 1
-                if log is not None:
-                    log(item)
-                deliver(item)
-        return True
+        heap, deliver = self._heap, self.core.deliver
+        stop = -1 if limit is None else self.events + limit
+        events = self.events
+        with fence(self.core.running):
+            try:
+                # Two loops, because the test of `until` costs 3 % of PHOLD.
+                if until is None:
+                    while heap and events != stop:
+                        if deliver(heappop(heap)):
+                            events += 1
+                else:
+                    while heap and events != stop and heap[0][0] <= until:
+                        if deliver(heappop(heap)):
+                            events += 1
+            finally:
+                self.events = events
+        # A timer that nobody needs any more is nothing under way.
+        while heap and self.core.is_late(heap[0]):
+            heappop(heap)
+        return not heap
 
     def run_all(self, limit: int) -> None:
         """Run to the end; LimitReached if that takes more than `limit` deliveries."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from gupsim.scenario.errors import FieldError, Path, unknown
 from gupsim.scenario.model import Scenario
+from gupsim.scenario.references import process_of
 from protocol.catalog import ALL_TRACEPOINTS
 from protocol.steps import Step, word
 
@@ -30,6 +31,8 @@ def check_gates(scenario: Scenario) -> None:
         for kind in ("after", "until"):
             for gate in getattr(step, kind):
                 _check_gate(gate, kind, place, labels)
+    for name in scenario.threads:
+        _check_beginning(scenario, name, labels)
     circle = _circle(scenario, labels)
     if circle:
         raise _circular(scenario, circle)
@@ -84,6 +87,21 @@ def _check_gate(gate: str, kind: str, place: Place, labels: dict[str, Place]) ->
         raise FieldError(f"{name!r} is the label of {where}: it would wait for ever", *_at(place, kind))
 
 
+def _check_beginning(scenario: Scenario, thread: str, labels: dict[str, Place]) -> None:
+    begins = scenario.threads[thread].begins
+    if not begins:
+        return
+    process = process_of(thread, scenario.threads[thread])
+    inside = {
+        label: place for label, place in labels.items() if process_of(place[0], scenario.threads[place[0]]) == process
+    }
+    if begins not in inside:
+        instead = f"no step of process {process[1]!r} has a label"
+        raise FieldError(unknown("label", begins, inside, instead=instead), "threads", thread, "begins")
+    if inside[begins][0] == thread:
+        raise FieldError(f"{begins!r} is the label of a step of the thread itself", "threads", thread, "begins")
+
+
 def _circle(scenario: Scenario, labels: dict[str, Place]) -> list[tuple[Place, str]]:
     """Ends of steps that wait for each other: [(step, gate or "" for the order of its thread), ...]; [] if none.
 
@@ -91,7 +109,9 @@ def _circle(scenario: Scenario, labels: dict[str, Place]) -> list[tuple[Place, s
     """
     waits: dict[Place, list[tuple[Place, str]]] = {}
     for place, step in _steps(scenario):
-        waits[place] = [(labels[split_gate(gate)[0]], gate) for gate in (*step.after, *step.until) if ":" not in gate]
+        begins = scenario.threads[place[0]].begins
+        waits[place] = [(labels[begins], begins)] if begins and not place[1] else []
+        waits[place] += [(labels[split_gate(gate)[0]], gate) for gate in (*step.after, *step.until) if ":" not in gate]
         if place[1]:
             waits[place].append(((place[0], place[1] - 1), ""))
     done: set[Place] = set()

@@ -39,6 +39,8 @@ Frames = Annotated[int, msgspec.Meta(ge=MIN_FRAMES, le=MAX_FRAMES)]
 Memory: TypeAlias = Frames | Size
 ActorName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,39}$")]
 """Name of something that becomes part of an actor's address: lower case."""
+HostName = Annotated[str, msgspec.Meta(pattern=r"^(\*|[a-z][a-z0-9_.-]{0,39})$")]
+"""A host, or "*" for every host."""
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Text = Annotated[str, msgspec.Meta(max_length=10_000)]
 Pattern = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_.*?/\[\]-]{1,60}$")]
@@ -103,11 +105,19 @@ class Latency(Part, frozen=True, kw_only=True):
     spread: Duration = "0ns"
 
 
+class Fabric(Part, frozen=True, kw_only=True):
+    """The RDMA network that joins the hosts. A message from port to port takes `base`, plus at most `spread`."""
+
+    base: Duration = "2us"
+    spread: Duration = "500ns"
+
+
 class Machine(Part, frozen=True, kw_only=True):
     """The hardware and what is on its disks. All hosts (h0, h1, ...) are alike.
 
     memory: size ("64MiB") or number of pages. chunks: pieces of a page that move atomically (2: halves).
     levels: of the page tables. swap: pages of swap space. latency: the first entry that matches counts.
+    fabric: RDMA between the hosts (default: they do not know each other).
     """
 
     hosts: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
@@ -120,6 +130,7 @@ class Machine(Part, frozen=True, kw_only=True):
     disks: dict[ActorName, Disk] = {}
     devices: dict[ActorName, Device] = {}
     latency: tuple[Latency, ...] = ()
+    fabric: Fabric | None = None
 
 
 class Thread(Part, frozen=True, kw_only=True):
@@ -127,23 +138,29 @@ class Thread(Part, frozen=True, kw_only=True):
 
     process: whose address space and devices it uses (default: a process of the thread's name).
     cpu: number of the CPU that it runs on. host: the machine.
+    begins: label of a step of another thread of the process, which creates this one when it has ended (pthread_create);
+    unlike `after` of a step that is no script, and a search respects it.
+    last: start when nothing of all other threads is under way any more, so that nothing races with it: what somebody
+    does afterwards to see how it ended, as a final sync.
     """
 
     process: ActorName | None = None
     cpu: Count = 0
     host: ActorName = "h0"
+    begins: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    last: bool = False
     steps: Annotated[tuple[AnyStep, ...], msgspec.Meta(min_length=1)]
 
 
 class Client(Part, frozen=True, kw_only=True):
     """One generator of a workload and the process that runs it (default: one of its own).
 
-    name: default the generator's word, numbered if there are several.
+    name: default the generator's word, numbered if there are several. host: "*" runs one on every host.
     """
 
     name: ActorName | None = None
     process: ActorName | None = None
-    host: ActorName = "h0"
+    host: HostName = "h0"
     work: AnyGenerator
 
 

@@ -176,8 +176,9 @@ def _check_workload(scenario: Scenario) -> None:
             raise FieldError(f"another generator is named {client.name!r}", *path, "name")
         if client.name:
             names.add(client.name)
-        _check_place(scenario.machine, client.host, 0, *path)
-        _check_place(scenario.machine, client.host, client.work.cpu, *path, word)
+        host = "h0" if client.host == "*" else client.host
+        _check_place(scenario.machine, host, 0, *path)
+        _check_place(scenario.machine, host, client.work.cpu, *path, word)
         _check_work(scenario.machine, client, (*path, word))
 
 
@@ -189,6 +190,10 @@ def _check_work(machine: Machine, client: Client, path: Path) -> None:
         _known(work.device, "device", machine.devices, path, "device")
         if work.file:
             _known(work.file, "file", files_of(machine), path, "file")
+    if isinstance(work, workload.RemoteWrite):
+        _known(work.device, "device", machine.devices, path, "device")
+        if machine.fabric is None or machine.hosts < 2:
+            raise FieldError("needs a machine with a fabric and two hosts or more", *path)
     if isinstance(work, workload.DirectIo) and work.buffer:
         _known(work.buffer, "file", files_of(machine), path, "buffer")
     for field in ("every", "start", "hold", "pages", "writes"):

@@ -1,0 +1,210 @@
+"""`gupsim replay`: an execution that a search found, once more."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+
+from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, refuse, say_json, stderr, stdout, warn
+from gupsim.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gupsim.replay import Minimised, Minimiser, Recording, Replayed, Why
+
+RecordingFile = Annotated[str, typer.Argument(help="A replay file.", metavar="FILE", show_default=False)]
+
+
+def replay(
+    file: RecordingFile,
+    *,
+    step: Annotated[bool, typer.Option("--step", help="Walk through it, event by event.")] = False,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Show what happened, one lane per actor.")] = False,
+    minimise: Annotated[
+        bool, typer.Option("--minimise", "--minimize", help="Make it as small as possible, and write that.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where --minimise writes (default: beside FILE).")
+    ] = None,
+    fallback: Annotated[
+        bool,
+        typer.Option("--fallback", help="Follow a recording of something else as far as it goes, then oldest first."),
+    ] = False,
+    scenario: Annotated[
+        str, typer.Option("--scenario", metavar="SCENARIO", help="Play it on this one, not on the one that it names.")
+    ] = "",
+    explain: Annotated[
+        bool, typer.Option("--explain/--no-explain", help="Say which race decides it, and what fine would be.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> int:
+    """Repeat a recorded execution exactly. Exit status 1 if there is a violation, as there should be."""
+    if as_json and (step or timeline):
+        refuse("replay: --json prints one object; it goes with neither --step nor --timeline")
+    if out is not None and not minimise:
+        refuse("replay: --out goes with --minimise")
+    from gupsim.replay import ReplayError, load
+    from gupsim.replay import replay as play_again
+
+    try:
+        recording = load(file)
+        replayed = play_again(recording, name=file, scenario=scenario, fallback=fallback)
+    except ReplayError as error:
+        refuse(f"replay: {error}")
+    result: Minimised | None = None
+    name = file
+    if minimise:
+        if replayed.found is None:
+            refuse(f"replay: --minimise: the recorded {recording.expected.kind} is not there any more")
+        recording, result, name = _minimise(replayed, file, out)
+        replayed = play_again(recording, name=name, fallback=fallback)
+    why = _why(replayed) if explain and replayed.found is not None else None
+    _show(replayed, result, why, name, step=step, timeline=timeline, as_json=as_json)
+    if result is not None and result.limited == _STOPPED:
+        return INTERRUPTED
+    return VIOLATION if replayed.violations else OK
+
+
+_STOPPED = "was interrupted"
+
+
+def _minimise(replayed: Replayed, file: str, out: Path | None) -> tuple[Recording, Minimised, str]:
+    from gupsim.cli.interrupt import Interrupts
+    from gupsim.replay import SUFFIX, Minimiser, minimised, save
+    from gupsim.replay.show import size_in_words
+
+    path = out or Path(f"{file.removesuffix(SUFFIX).removesuffix('.min')}.min{SUFFIX}")
+    minimiser = Minimiser(replayed.target)
+    with Interrupts() as interrupts, _Progress() as progress:
+
+        def after_each(minimiser: Minimiser) -> None:
+            try:
+                interrupts.check()
+            except KeyboardInterrupt:
+                # What it has come to so far is as good a recording as any.
+                minimiser.stop(_STOPPED)
+            progress(f"minimising: {minimiser.executions} executions, {size_in_words(minimiser.size)}")
+
+        minimiser.progress = after_each
+        recording, result = minimised(replayed, minimiser)
+    try:
+        save(recording, path)
+    except OSError as error:
+        refuse(f"replay: --minimise: {path} cannot be written: {error.strerror or error}")
+    return recording, result, str(path)
+
+
+def _why(replayed: Replayed) -> Why:
+    from gupsim.cli.interrupt import Interrupts
+    from gupsim.replay import explain
+
+    with Interrupts() as interrupts, _Progress() as progress:
+
+        def after_each(tried: int, most: int) -> None:
+            interrupts.check()
+            progress(f"turning races round: {tried} of {most}")
+
+        return explain(replayed.runs, replayed.history, replayed.target, progress=after_each)
+
+
+def _show(
+    replayed: Replayed,
+    result: Minimised | None,
+    why: Why | None,
+    file: str,
+    *,
+    step: bool,
+    timeline: bool,
+    as_json: bool,
+) -> None:
+    from gupsim.replay import show
+    from gupsim.report import Timeline, print_verdict
+    from gupsim.report.verdict import WIDTH
+
+    if as_json:
+        for warning in show.warnings(replayed):
+            warn(warning)
+        say_json(show.as_json(replayed, why, result, file))
+        return
+    console = stdout()
+    width = min(console.width, WIDTH)
+    if step and not _walk(replayed, why, console, width):
+        return
+    if timeline:
+        drawing = Timeline()
+        for event in replayed.events:
+            drawing.feed(event)
+        drawing.print(console, replayed.violations)
+        console.print()
+    lines = [*(show.shrunk(result, width) if result is not None else ()), *show.about(replayed, width)]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
+    print_verdict(console, show.outcome_of(replayed))
+    for line in show.why_lines(why, width) if why is not None else ():
+        console.print(line, soft_wrap=True, highlight=False)
+    console.print()
+    console.print(f"replay   {show.command(file)}", soft_wrap=True, highlight=False)
+    cut = replayed.recording.scenario is not None and replayed.recording.scenario.kept
+    if result is None and not cut and replayed.found is not None:
+        console.print(f"smaller  {show.command(file, '--minimise')}", soft_wrap=True, highlight=False)
+
+
+def _walk(replayed: Replayed, why: Why | None, console: Console, width: int) -> bool:
+    from gupsim.replay.step import HELP, Walk, walk
+
+    asked = sys.stdin.isatty() and sys.stdout.isatty()
+
+    def ask() -> str:
+        try:
+            return input("> ")
+        except EOFError:
+            return "q"
+
+    if asked:
+        console.print(HELP, style="dim", soft_wrap=True)
+    stayed = walk(
+        Walk(replayed.history, why, width),
+        lambda line: console.print(line, soft_wrap=True, highlight=False),
+        ask if asked else None,
+    )
+    if stayed:
+        console.print()
+    return stayed
+
+
+class _Progress:
+    """On standard error, on a terminal only, and not before a second has passed."""
+
+    def __init__(self) -> None:
+        import time
+
+        self._clock = time.monotonic
+        self._began = self._clock()
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def __call__(self, said: str) -> None:
+        if not stderr().is_terminal or self._clock() - self._began < 1.0:
+            return
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        if self._progress is None:
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+            self._progress = Progress(*columns, console=stderr(), transient=True)
+            self._progress.add_task(said, total=None)
+            self._progress.start()
+        self._progress.update(self._progress.task_ids[0], description=said)

@@ -1,0 +1,1 @@
+"""Runs one history on several nodes: windows, transport, journals, placement."""

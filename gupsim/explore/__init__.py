@@ -1,0 +1,1 @@
+"""Searching all interleavings of a scenario: `gupsim explore`."""

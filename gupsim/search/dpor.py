@@ -1,0 +1,168 @@
+"""Optimal dynamic partial-order reduction: one execution for each Mazurkiewicz trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from gupsim.engine.fence import fence
+from gupsim.search.access import NOTHING, Access
+from gupsim.search.errors import Unrecorded
+from gupsim.search.execution import Execution
+from gupsim.search.order import members
+from gupsim.search.runs import Runs
+from gupsim.search.wakeup import Node, Rest, Reversal
+
+
+class Dpor:
+    """Abdulla, Aronis, Jonsson, Sagonas: Optimal dynamic partial order reduction (POPL 2014), with wakeup trees.
+
+    Handlers run to completion, no event disables another, and a mailbox is not a shared object: so plain
+    Optimal-DPOR explores each trace exactly once (search.md, section 1). The footprint of a reversed event is
+    the one that it has in its new place (section 5, trap 1).
+
+    replays: executions that only served to learn such a footprint. blocked: executions that could not go on; 0
+    unless an actor keeps state that is not recorded. suspicious: also replay where nothing that the reversed event
+    looked at has changed, and raise Unrecorded if its footprint is another one: for tests of containers.
+    """
+
+    name = "dpor"
+    exhaustive = True
+
+    def __init__(self, *, suspicious: bool = False) -> None:
+        self.suspicious = suspicious
+        self.replays = 0
+        self.blocked = 0
+        self._runs: Runs
+        self._path: list[Node] = []
+        self._footprints: dict[tuple[int, ...], list[tuple[Access, set[frozenset[int]]]]] = {}
+
+    def executions(self, runs: Runs) -> Iterator[Execution]:
+        self._runs = runs
+        self._path = [Node(0, NOTHING)]
+        while True:
+            execution = self._explore()
+            self._reverse_races()
+            yield execution
+            if not self._backtrack():
+                return
+
+    def promise(self) -> str:
+        return "every trace once: what was not found does not exist"
+
+    def _explore(self) -> Execution:
+        """Run the next planned branch, and from its end on freely, until nothing is left."""
+        runs, path = self._runs, self._path
+        order, limit = runs.order, runs.program.max_events
+        run = runs.open(order.mids)
+        core = run.core
+        blocked = False
+        with fence(core.running):
+            while core.count < limit and (core.pending or runs.go_on(run)):
+                node = path[-1]
+                planned = bool(node.children)
+                if not planned:
+                    mid = _first_awake(core.pending, node.sleepers)
+                    if mid is None:
+                        blocked = True
+                        break
+                    node.children.append(Node(mid, NOTHING))
+                child = node.children[node.branch]
+                if child.mid not in core.pending:
+                    raise Unrecorded(
+                        f"message {runs.names.text(child.mid)} does not exist where it was foreseen: some actor keeps"
+                        " state that is in no recorded container"
+                    )
+                access = runs.follow(run, child.mid)
+                if planned and not child.access.same(access):
+                    raise Unrecorded(self._surprise(len(order) - 1))
+                child.access = access
+                asleep = node.asleep()
+                if asleep:
+                    child.sleepers = [other for other in asleep if not other.access.clashes(access)]
+                path.append(child)
+        self.blocked += blocked
+        return runs.end(run, order.mids, trace=True, blocked=blocked)
+
+    def _reverse_races(self) -> None:
+        """Plan what this execution shows to be missing."""
+        order, path = self._runs.order, self._path
+        rests: dict[int, Rest] = {}
+        for number in range(len(order)):
+            for first in members(order.races[number]):
+                rest = rests.get(first)
+                if rest is None:
+                    rest = rests[first] = Rest(order, first)
+                node = path[first]
+                asleep = node.asleep()
+                if asleep and (sleeper := rest.first_asleep(asleep)) >= 0:
+                    if sleeper < number:
+                        # So it will be in every execution that shares this one's events up to here.
+                        order.races[number] ^= 1 << first
+                    continue
+                reversal = Reversal(rest, number, partial(self._reversed_access, first, number, rest.events))
+                if any(reversal.covered_by(other) for other in asleep):
+                    continue
+                if reversal.insert(node, node.branch + 1):
+                    self._planned(first, rest, reversal)
+
+    def _planned(self, first: int, rest: Rest, reversal: Reversal) -> None:
+        """A reversal that nothing covered was added below event number `first`. For searches in parts."""
+
+    def _backtrack(self) -> bool:
+        """Go on to the deepest branch that is planned; False if there is none."""
+        path = self._path
+        while len(path) > 1:
+            path.pop()
+            node = path[-1]
+            node.children[node.branch].children = []
+            node.branch += 1
+            if node.branch < len(node.children):
+                self._runs.shrink(len(path) - 1)
+                return True
+        return False
+
+    def _surprise(self, number: int) -> str:
+        runs = self._runs
+        address = runs.open().core.name_of(runs.order.ranks[number])
+        return (
+            f"{address}: message {runs.names.text(runs.order.mids[number])} touched something else than was foreseen:"
+            " the actor keeps state that is in no recorded container, or a container forgets to note an access"
+        )
+
+    def _reversed_access(self, first: int, number: int, rest: int) -> Access:
+        """What event `number` touches if it happens without `first`, after `rest`."""
+        order, traces = self._runs.order, self._runs.traces
+        recorded = order.accesses[number]
+        unseen = not recorded.saw(order.accesses[first])
+        if unseen and not self.suspicious:
+            return recorded
+        identities, accesses = traces.identities(), order.accesses
+        mid, rank = order.mids[number], order.ranks[number]
+        there = rest | (1 << first) - 1
+        here = [other for other in members(there) if order.ranks[other] == rank]
+        known = self._footprints.setdefault((mid, *(identities[cause] for cause in members(order.hards[number]))), [])
+        for access, pasts in known:
+            # It does the same as in a place where all that it looks at had the same past.
+            if frozenset(identities[other] for other in here if accesses[other].clashes(access)) in pasts:
+                return access
+        self.replays += 1
+        access = self._runs.access_after([order.mids[other] for other in members(there)], mid)
+        if unseen and not access.same(recorded):
+            raise Unrecorded(self._surprise(number))
+        past = frozenset(identities[other] for other in here if accesses[other].clashes(access))
+        for other_access, pasts in known:
+            if other_access.same(access):
+                pasts.add(past)
+                break
+        else:
+            known.append((access, {past}))
+        return access
+
+
+def _first_awake(pending: Iterable[int], sleepers: list[Node]) -> int | None:
+    """The message that waits longest of those that need to be explored."""
+    if not sleepers:
+        return next(iter(pending))
+    asleep = {node.mid for node in sleepers}
+    return next((mid for mid in pending if mid not in asleep), None)

@@ -1,0 +1,189 @@
+"""Which events of an execution must come before which: happens-before and races, event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, Final
+
+from actors.base.footprint import COMMUTE, READ, WRITE, Footprint
+from gupsim.search.access import NOTHING, Access
+
+_FRESH: Final = 0
+_SHARED: Final = (READ, COMMUTE)
+_OBSERVED: Final = -1
+"""Stands for the observed tracepoints in the place of an actor's rank."""
+
+
+class _Object:
+    """One (field, key) of an actor: the accesses to it alternate between phases of one mode.
+
+    Within a phase of reads or of additions nothing is ordered; a write is a phase of its own. An event depends
+    directly on the phase before its own, and on all earlier ones through that.
+
+    phase: events of the phase that goes on now; previous: those of the one before (masks).
+    """
+
+    __slots__ = ("bit", "mode", "phase", "previous")
+
+    def __init__(self, bit: int) -> None:
+        self.bit = bit
+        self.mode = _FRESH
+        self.phase = 0
+        self.previous = 0
+
+
+class Order:
+    """The events of the execution that runs now, by number; it shrinks back when another branch is taken.
+
+    Sets of events are ints with one bit each.
+
+    numbers: of events, by mid. mids, ranks, accesses: what each event was. hards: its hard predecessors. before: all
+    events that happen before it; direct: those of them with nothing between. races: earlier events that conflict with
+    it and could come later instead. objects: by bit of an Access, (rank, (field, key)).
+    """
+
+    def __init__(self) -> None:
+        self.mids: list[int] = []
+        self.ranks: list[int] = []
+        self.accesses: list[Access] = []
+        self.hards: list[int] = []
+        self.before: list[int] = []
+        self.races: list[int] = []
+        self.direct: list[int] = []
+        self._undo: list[list[tuple[_Object, int, int, int]]] = []
+        self.numbers: dict[int, int] = {}
+        self.objects: list[tuple[int, Hashable]] = []
+        self._tables: dict[int, dict[Hashable, _Object]] = {}
+
+    def __len__(self) -> int:
+        return len(self.mids)
+
+    def shrink(self, length: int) -> None:
+        """Forget all events from number `length` on."""
+        for changes in reversed(self._undo[length:]):
+            self._restore(changes)
+        for mid in self.mids[length:]:
+            del self.numbers[mid]
+        del self._undo[length:], self.mids[length:], self.ranks[length:], self.accesses[length:], self.hards[length:]
+        del self.before[length:], self.races[length:], self.direct[length:]
+
+    def add(self, mid: int, rank: int, hard: int, footprint: Footprint, observed: dict[Hashable, int]) -> Access:
+        """The next event has happened: what it touched."""
+        changes: list[tuple[_Object, int, int, int]] = []
+        access, soft = self._touch(rank, footprint, observed, changes) if footprint or observed else (NOTHING, 0)
+        before = self.before
+        direct = soft | hard
+        indirect = 0
+        left = direct
+        while left:
+            last = left.bit_length() - 1
+            indirect |= before[last]
+            left = (left ^ 1 << last) & ~indirect
+        self.numbers[mid] = len(self.mids)
+        self.mids.append(mid)
+        self.ranks.append(rank)
+        self.accesses.append(access)
+        self.hards.append(hard)
+        self.races.append(soft & ~hard & ~indirect)
+        self.direct.append(direct & ~indirect)
+        before.append(direct | indirect)
+        self._undo.append(changes)
+        return access
+
+    def access(self, rank: int, footprint: Footprint, observed: dict[Hashable, int]) -> Access:
+        """What an event touches, without its having happened here."""
+        changes: list[tuple[_Object, int, int, int]] = []
+        access, _ = self._touch(rank, footprint, observed, changes)
+        self._restore(changes)
+        return access
+
+    def bit_of(self, place: int, key: Hashable) -> int:
+        """The bit of an object in every Access, also of one that no event has touched yet. place: an actor's rank."""
+        table = self._tables.setdefault(place, {})
+        thing = table.get(key)
+        if thing is None:
+            thing = table[key] = _Object(1 << len(self.objects))
+            self.objects.append((place, key))
+        return thing.bit
+
+    def independent_of(self, first: int) -> int:
+        """All later events that event `first` need not precede."""
+        rest, bit, before = 0, 1 << first, self.before
+        for number in range(first + 1, len(before)):
+            if not before[number] & bit:
+                rest |= 1 << number
+        return rest
+
+    def _touch(
+        self,
+        rank: int,
+        footprint: Footprint,
+        observed: dict[Hashable, int],
+        changes: list[tuple[_Object, int, int, int]],
+    ) -> tuple[Access, int]:
+        """Let the next event touch its objects: what it touched, and the earlier events in conflict with it."""
+        access, soft = self._touch_at(rank, 2 << rank, footprint, changes)
+        if observed:
+            seen, conflicts = self._touch_at(_OBSERVED, 1, observed, changes)
+            soft |= conflicts
+            access = Access(
+                access.where | 1,
+                access.reads | seen.reads,
+                access.adds | seen.adds,
+                access.writes | seen.writes,
+                access.blind | seen.blind,
+            )
+        return access, soft
+
+    def _touch_at(
+        self, place: int, where: int, touched: Mapping[Any, int], changes: list[tuple[_Object, int, int, int]]
+    ) -> tuple[Access, int]:
+        """As `_touch`, for the objects of one place, whose bit in `Access.where` is given."""
+        event = 1 << len(self.mids)
+        soft = reads = adds = writes = blind = 0
+        table = self._tables.get(place)
+        if table is None:
+            table = self._tables[place] = {}
+        for key, how in touched.items():
+            thing = table.get(key) or self._thing(place, key)
+            mode, phase = thing.mode, thing.phase
+            changes.append((thing, mode, phase, thing.previous))
+            if how == READ:
+                reads |= thing.bit
+            elif how == COMMUTE:
+                adds |= thing.bit
+            else:
+                writes |= thing.bit
+                if how == WRITE:
+                    blind |= thing.bit
+            if how == mode and how in _SHARED:
+                soft |= thing.previous
+                thing.phase = phase | event
+            else:
+                soft |= phase
+                thing.mode = how
+                thing.previous = phase
+                thing.phase = event
+        return Access(where, reads, adds, writes, blind), soft
+
+    def _thing(self, place: int, key: Hashable) -> _Object:
+        table = self._tables.setdefault(place, {})
+        thing = table.get(key)
+        if thing is None:
+            thing = table[key] = _Object(1 << len(self.objects))
+            self.objects.append((place, key))
+        return thing
+
+    def _restore(self, changes: list[tuple[_Object, int, int, int]]) -> None:
+        for thing, mode, phase, previous in changes:
+            thing.mode = mode
+            thing.phase = phase
+            thing.previous = previous
+
+
+def members(events: int) -> Iterator[int]:
+    """The numbers in a set of events, ascending."""
+    while events:
+        low = events & -events
+        yield low.bit_length() - 1
+        events ^= low

@@ -1,0 +1,110 @@
+"""The explored driver: any of the deliveries that are possible now may come next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from actors.base.actor import Actor
+from gupsim.engine.core import Item
+from gupsim.engine.errors import LimitReached
+from gupsim.engine.port import ActorPort
+from gupsim.search.core import ExploredCore, Observer, Observers
+from gupsim.search.names import Names
+from gupsim.search.recorder import SearchRecorder
+from protocol.message import Message, Tracepoint
+
+A = TypeVar("A", bound=Actor)
+
+
+class ExploredWorld:
+    """Actors and a set of deliveries under way, of which a schedule chooses.
+
+    Filled like a `TimedWorld`: `add`, `post`, `on_tracepoint`. Latencies, transit times and the times of `post` do
+    not constrain the order; what one context sends to one actor arrives in the order sent.
+
+    names: of the search to which this world belongs. seed: of the actors' random streams. recorder: of footprints.
+    """
+
+    def __init__(self, names: Names | None = None, *, seed: int = 0, recorder: SearchRecorder | None = None) -> None:
+        self.recorder = recorder or SearchRecorder()
+        self.core = ExploredCore(names if names is not None else Names(), seed=seed, recorder=self.recorder)
+        self._sealed = False
+
+    @property
+    def now(self) -> int:
+        """Virtual time in nanoseconds of the last event. It grows along causes only."""
+        return self.core.now
+
+    @property
+    def events(self) -> int:
+        """Events since `begin`."""
+        return self.core.count
+
+    def add(self, address: str, kind: Callable[..., A], *args: Any, **options: Any) -> A:
+        """Create the actor ``kind(address, port, *args, **options)``."""
+        port = self.core.port(address)
+        actor = kind(address, port, *args, **options)
+        self.core.add(actor, port)
+        return actor
+
+    def seal(self) -> None:
+        """No more actors. Called by the first `post`."""
+        if not self._sealed:
+            self._sealed = True
+            self.core.seal()
+
+    def post(self, dst: str, message: Message, at: int = 0, context: str = "") -> None:
+        """A first message, from outside the world. at: virtual time in ns; it orders nothing."""
+        self.seal()
+        self.core.post(dst, message, max(at, self.core.now), context)
+
+    def settle(self, limit: int = 1_000_000) -> None:
+        """Deliver all that is under way, oldest first, and take that for granted: no schedule changes it.
+
+        For what is over before the threads start (boot, mount), and for a look at the world after the end.
+        """
+        self.seal()
+        core = self.core
+        core.begin(past=True)
+        for _ in range(limit):
+            if not core.pending:
+                break
+            core.step(next(iter(core.pending)))
+        else:
+            raise LimitReached(f"still not settled after {limit} deliveries")
+        core.rest()
+
+    @property
+    def on_delivery(self) -> Callable[[Item], None] | None:
+        """Gets every delivery before it runs."""
+        return self.core.on_delivery
+
+    @on_delivery.setter
+    def on_delivery(self, reader: Callable[[Item], None] | None) -> None:
+        self.core.on_delivery = reader
+
+    def on_tracepoint(self, reader: Callable[[ActorPort, Tracepoint], None]) -> None:
+        """Pass every tracepoint to `reader`."""
+        self.core.on_tracepoint = reader
+
+    def relate(self, observer: Observer) -> None:
+        """Let the order of tracepoints count although no actor looks at it, because a checker does.
+
+        A checker that compares tracepoints of several actors would otherwise see one order of them where an
+        equivalent execution has another. `observer` names what a tracepoint is about and how it touches it.
+        """
+
+        def observers(port: ActorPort, tracepoint: Tracepoint) -> tuple[tuple[Hashable, int], ...]:
+            seen = observer(port, tracepoint)
+            return (seen,) if seen is not None else ()
+
+        self.core.observer = observers
+
+    def relate_all(self, observers: Observers) -> None:
+        """As `relate`, where a tracepoint may be about several things."""
+        self.core.observer = observers
+
+    def close(self) -> None:
+        """Drop the contexts that still wait."""
+        self.core.close()
