@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 CODE    = protocol actors gupsim $(wildcard benchmarks)
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench bench-short docs clean
 .DELETE_ON_ERROR:
 
 # S01 ends in a violation, and gupsim says so with exit status 1: that is the story, not a failure.
@@ -22,6 +22,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks
+
+bench-short: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks --short
 
 docs: $(VENV)/.docs
 	@$(BIN)/mkdocs build --strict

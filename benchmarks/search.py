@@ -221,6 +221,9 @@ def _two_workers(*, short: bool) -> Row:
     cores = os.cpu_count() or 1
     if cores < 2:
         return skipped(what, "this machine has one core", against)
+    load = os.getloadavg()[0]
+    if load > cores:
+        return skipped(what, f"others are at work (load {load:.1f} on {cores} cores): wall time says nothing", against)
     try:
         from gupsim.explore.conduct import Limits, TreeSearch, conduct
         from gupsim.explore.pools import Pool, processes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +16,7 @@ from gupsim.explore.goals import Goal, Outcome
 from gupsim.explore.interleavings import conduct_dfs
 from gupsim.explore.pools import Pool
 from gupsim.explore.subject import subject_of
-from gupsim.explore.tally import Seen, Tally
+from gupsim.explore.tally import Seen, Tally, enough
 from gupsim.scenario.canonical import file_form
 from gupsim.scenario.choices import RULES, Kernel, kernel
 from gupsim.scenario.load import Loaded, load_form
@@ -85,7 +84,7 @@ class Session:
             outcome = Outcome(goal, tally, self._replays(goal, tally))
             self._outcomes[number] = outcome
             watcher.ends(outcome)
-            if outcome.held is None and search is not None:
+            if search is not None and self._unfinished(goal, tally):
                 self._stopped[number] = search
             if self.interrupted:
                 return
@@ -122,9 +121,6 @@ class Session:
             )
         states.save(
             states.State(
-                format=states.FORMAT,
-                version=states.VERSION,
-                gupsim=version("gupsim"),
                 file=self.loaded.file,
                 digest=self.loaded.digest,
                 form=json.dumps(file_form(self.loaded.scenario), sort_keys=True),
@@ -153,7 +149,7 @@ class Session:
             if stored.tally is None:
                 continue
             outcome = Outcome(goal, stored.tally, stored.replays)
-            if outcome.held is not None:
+            if not session._unfinished(goal, stored.tally):
                 session._outcomes[number] = outcome
                 continue
             search = session._stopped[number] = session._search(goal)
@@ -198,6 +194,10 @@ class Session:
             progress=lambda tally: watcher.goes_on(tally, 0.0),
             wanted=goal.wanted(keep_going=self.keep_going),
         )
+
+    def _unfinished(self, goal: Goal, tally: Tally) -> bool:
+        """True if there is more to find out."""
+        return not tally.complete and not enough(goal.wanted(keep_going=self.keep_going), tally.found)
 
     def _replays(self, goal: Goal, tally: Tally) -> dict[str, str]:
         if self.save_replay is None:

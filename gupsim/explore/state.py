@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -46,12 +47,19 @@ class StoredGoal(msgspec.Struct, array_like=True, frozen=True):
     drawn: int = 0
 
 
-class State(msgspec.Struct, array_like=True, frozen=True):
-    """file, digest, form: the scenario. goals: all of them."""
+class Envelope(msgspec.Struct, array_like=True, frozen=True):
+    """What is in a file. content: a State; digest: its SHA-256, because a search would trust whatever it says."""
 
     format: str
     version: int
     gupsim: str
+    digest: bytes
+    content: bytes
+
+
+class State(msgspec.Struct, array_like=True, frozen=True):
+    """file, digest, form: the scenario. goals: all of them."""
+
     file: str
     digest: str
     form: str
@@ -63,10 +71,12 @@ class State(msgspec.Struct, array_like=True, frozen=True):
 
 def save(state: State, path: Path) -> None:
     """Write the file, whole or not at all; ExploreError if that fails."""
+    content = msgspec.msgpack.encode(state)
+    envelope = Envelope(FORMAT, VERSION, version("gupsim"), hashlib.sha256(content).digest(), content)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(msgspec.msgpack.encode(state))
+        draft.write_bytes(msgspec.msgpack.encode(envelope))
         draft.replace(path)
     except OSError as error:
         raise ExploreError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -86,7 +96,7 @@ def load(path: Path) -> State:
         raise ExploreError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     try:
         head: Any = msgspec.msgpack.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         head = None
     if not isinstance(head, list) or len(head) < 3 or head[0] != FORMAT:
         raise ExploreError(f"{path}: is not a stopped search of gupsim")
@@ -96,8 +106,11 @@ def load(path: Path) -> State:
             " may be others: search again"
         )
     try:
-        return msgspec.msgpack.decode(data, type=State)
-    except (msgspec.DecodeError, RecursionError) as error:
+        envelope = msgspec.msgpack.decode(data, type=Envelope)
+        if hashlib.sha256(envelope.content).digest() != envelope.digest:
+            raise ExploreError(f"{path}: is damaged, or was changed")
+        return msgspec.msgpack.decode(envelope.content, type=State)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ExploreError(f"{path}: is damaged: {error}") from None
 
 

@@ -19,7 +19,7 @@ from gupsim.search.order import Order, members
 VERSION = 1
 OBSERVED = -1
 """The place of what observed tracepoints are about."""
-_NAMED_BY_MESSAGE = ("token", "context")
+NAMED_BY_MESSAGE = ("token", "context", "join")
 """Fields whose key is a message of the search and has another number in every process."""
 
 
@@ -136,12 +136,12 @@ class OrderObjects:
     def bit(self, name: bytes) -> int:
         """The bit in this process."""
         place, key = _tuples(msgspec.msgpack.decode(name))
-        if place != OBSERVED and key[0] in _NAMED_BY_MESSAGE:
+        if place != OBSERVED and key[0] in NAMED_BY_MESSAGE:
             key = (key[0], self._names.at(key[1]))
         return self._order.bit_of(place, key)
 
     def _encode(self, place: int, key: Any) -> bytes:
-        if place != OBSERVED and key[0] in _NAMED_BY_MESSAGE:
+        if place != OBSERVED and key[0] in NAMED_BY_MESSAGE:
             key = (key[0], self._names.path(key[1]))
         encoded = msgspec.msgpack.encode((place, key))
         if _tuples(msgspec.msgpack.decode(encoded)) != (place, key):

@@ -125,7 +125,8 @@ def why_lines(why: Why, width: int) -> Iterator[Text]:
     if why.fine is None:
         return
     clean = "nothing goes wrong" if not why.fine.violations else "this violation does not show"
-    yield Text(f"   the nearest execution in which {clean} turns race 1 round, and then differs:", "dim")
+    differs = ", and then differs:" if why.only_wrong or why.only_fine else "; else the same is told, in another order"
+    yield from wrapped(Text(f"   the nearest execution in which {clean} turns race 1 round{differs}", "dim"), width, 3)
     for lines, mark, style in ((why.only_wrong[-_DIFFERENT:], "-", "red"), (why.only_fine[:_DIFFERENT], "+", "green")):
         for line in lines:
             yield from wrapped(Text(f"   {mark} {line}", style), width, 7)

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Final
+from weakref import WeakSet
+
+from msgspec.structs import replace
 
 from gupsim.engine.fence import fence
 from gupsim.search.access import NOTHING, Access
+from gupsim.search.ahead import Ahead, Trial
 from gupsim.search.errors import Unrecorded
 from gupsim.search.execution import Execution
 from gupsim.search.order import members
 from gupsim.search.runs import Runs
 from gupsim.search.wakeup import Node, Rest, Reversal
+
+MOST_EVENTS_AHEAD: Final = 100_000
+"""In executions that wait for their turn: some ten megabytes."""
+
+MOST_PASTS: Final = 20_000
+"""For which one footprint of a message is remembered; what counts things never has the same past twice."""
 
 
 class Dpor:
@@ -35,7 +46,9 @@ class Dpor:
         self.blocked = 0
         self._runs: Runs
         self._path: list[Node] = []
-        self._footprints: dict[tuple[int, ...], list[tuple[Access, set[frozenset[int]]]]] = {}
+        self._trial: Trial | None = None
+        self._ahead: WeakSet[Ahead] = WeakSet()
+        self._footprints: dict[tuple[int, ...], list[tuple[Access, set[int]]]] = {}
 
     def executions(self, runs: Runs) -> Iterator[Execution]:
         self._runs = runs
@@ -54,6 +67,10 @@ class Dpor:
         """Run the next planned branch, and from its end on freely, until nothing is left."""
         runs, path = self._runs, self._path
         order, limit = runs.order, runs.program.max_events
+        leaf = _leaf(path[-1])
+        ahead, leaf.ahead = leaf.ahead, None
+        if ahead is not None and ahead.first <= len(order) and self._catch_up(ahead):
+            return replace(ahead.execution, trace=runs.traces.trace())
         run = runs.open(order.mids)
         core = run.core
         blocked = False
@@ -73,16 +90,32 @@ class Dpor:
                         f"message {runs.names.text(child.mid)} does not exist where it was foreseen: some actor keeps"
                         " state that is in no recorded container"
                     )
-                access = runs.follow(run, child.mid)
-                if planned and not child.access.same(access):
-                    raise Unrecorded(self._surprise(len(order) - 1))
-                child.access = access
-                asleep = node.asleep()
-                if asleep:
-                    child.sleepers = [other for other in asleep if not other.access.clashes(access)]
-                path.append(child)
+                self._enter(node, child, runs.follow(run, child.mid), planned=planned)
         self.blocked += blocked
         return runs.end(run, order.mids, trace=True, blocked=blocked)
+
+    def _catch_up(self, ahead: Ahead) -> bool:
+        """Enter an execution that has been run already; False if something sleeps where it goes its own way."""
+        order, path = self._runs.order, self._path
+        for event in ahead.events[len(order) - ahead.first :]:
+            node = path[-1]
+            planned = bool(node.children)
+            if not planned:
+                if node.sleepers:
+                    return False
+                node.children.append(Node(event.mid, NOTHING))
+            self._enter(node, node.children[node.branch], order.add(*event), planned=planned)
+        return True
+
+    def _enter(self, node: Node, child: Node, access: Access, *, planned: bool) -> None:
+        """An event has happened: the path goes on from `node` to `child`."""
+        if planned and not child.access.same(access):
+            raise Unrecorded(self._surprise(len(self._path) - 1))
+        child.access = access
+        asleep = node.asleep()
+        if asleep:
+            child.sleepers = [other for other in asleep if not other.access.clashes(access)]
+        self._path.append(child)
 
     def _reverse_races(self) -> None:
         """Plan what this execution shows to be missing."""
@@ -101,10 +134,13 @@ class Dpor:
                         order.races[number] ^= 1 << first
                     continue
                 reversal = Reversal(rest, number, partial(self._reversed_access, first, number, rest.events))
-                if any(reversal.covered_by(other) for other in asleep):
-                    continue
-                if reversal.insert(node, node.branch + 1):
+                leaf = None
+                if not any(reversal.covered_by(other) for other in asleep):
+                    leaf = reversal.insert(node, node.branch + 1)
+                if leaf is not None:
                     self._planned(first, rest, reversal)
+                if self._trial is not None:
+                    self._end_trial(leaf if reversal.straight else None)
 
     def _planned(self, first: int, rest: Rest, reversal: Reversal) -> None:
         """A reversal that nothing covered was added below event number `first`. For searches in parts."""
@@ -122,6 +158,17 @@ class Dpor:
                 return True
         return False
 
+    def _end_trial(self, leaf: Node | None) -> None:
+        """A replay has told what it had to tell. leaf: where it leads to, if that is to be explored."""
+        trial, self._trial = self._trial, None
+        assert trial is not None
+        if leaf is not None and len(self._ahead) * len(self._path) < MOST_EVENTS_AHEAD:
+            leaf.ahead = trial.finish()
+            self._ahead.add(leaf.ahead)
+        else:
+            self.replays += 1
+            trial.drop()
+
     def _surprise(self, number: int) -> str:
         runs = self._runs
         address = runs.open().core.name_of(runs.order.ranks[number])
@@ -132,32 +179,49 @@ class Dpor:
 
     def _reversed_access(self, first: int, number: int, rest: int) -> Access:
         """What event `number` touches if it happens without `first`, after `rest`."""
-        order, traces = self._runs.order, self._runs.traces
+        order = self._runs.order
         recorded = order.accesses[number]
         unseen = not recorded.saw(order.accesses[first])
         if unseen and not self.suspicious:
             return recorded
-        identities, accesses = traces.identities(), order.accesses
-        mid, rank = order.mids[number], order.ranks[number]
-        there = rest | (1 << first) - 1
-        here = [other for other in members(there) if order.ranks[other] == rank]
+        # Nothing matters but what has happened at its actor.
+        here = (rest | (1 << first) - 1) & order.places[order.ranks[number]]
+        memo = order.memos[max(number, here.bit_length() - 1)]
+        access: Access | None = memo.get((first, number, here))
+        if access is None:
+            access = memo[first, number, here] = self._access_after(first, number, rest, here)
+            if unseen and not access.same(recorded):
+                raise Unrecorded(self._surprise(number))
+        return access
+
+    def _access_after(self, first: int, number: int, rest: int, here: int) -> Access:
+        """As `_reversed_access`; here: the events at that actor that come before it."""
+        order, identities = self._runs.order, self._runs.traces.identities()
+        mid = order.mids[number]
         known = self._footprints.setdefault((mid, *(identities[cause] for cause in members(order.hards[number]))), [])
         for access, pasts in known:
             # It does the same as in a place where all that it looks at had the same past.
-            if frozenset(identities[other] for other in here if accesses[other].clashes(access)) in pasts:
+            if self._past(access, here) in pasts:
                 return access
-        self.replays += 1
-        access = self._runs.access_after([order.mids[other] for other in members(there)], mid)
-        if unseen and not access.same(recorded):
-            raise Unrecorded(self._surprise(number))
-        past = frozenset(identities[other] for other in here if accesses[other].clashes(access))
-        for other_access, pasts in known:
-            if other_access.same(access):
-                pasts.add(past)
-                break
-        else:
-            known.append((access, {past}))
+        self._trial = Trial(self._runs, order.mids[:first])
+        access = self._trial.play([*(order.mids[other] for other in members(rest)), mid])
+        same = [pasts for other, pasts in known if other.same(access)]
+        if not same:
+            known.append((access, {self._past(access, here)}))
+            return access
+        if len(same[0]) >= MOST_PASTS:
+            same[0].clear()
+        same[0].add(self._past(access, here))
         return access
+
+    def _past(self, access: Access, here: int) -> int:
+        """The past of all that `access` touches: a hash of the events among `here` that matter to it."""
+        accesses, identities = self._runs.order.accesses, self._runs.traces.identities()
+        past = 0
+        for number in members(here):
+            if accesses[number].clashes(access):
+                past ^= identities[number]
+        return past
 
 
 def _first_awake(pending: Iterable[int], sleepers: list[Node]) -> int | None:
@@ -166,3 +230,10 @@ def _first_awake(pending: Iterable[int], sleepers: list[Node]) -> int | None:
         return next(iter(pending))
     asleep = {node.mid for node in sleepers}
     return next((mid for mid in pending if mid not in asleep), None)
+
+
+def _leaf(node: Node) -> Node:
+    """The end of the branch that is explored next."""
+    while node.children:
+        node = node.children[node.branch]
+    return node

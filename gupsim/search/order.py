@@ -39,7 +39,8 @@ class Order:
 
     numbers: of events, by mid. mids, ranks, accesses: what each event was. hards: its hard predecessors. before: all
     events that happen before it; direct: those of them with nothing between. races: earlier events that conflict with
-    it and could come later instead. objects: by bit of an Access, (rank, (field, key)).
+    it and could come later instead. places: by rank, the events there. memos: by event, whatever a strategy wants to
+    know as long as that event and those before it stay. objects: by bit of an Access, (rank, (field, key)).
     """
 
     def __init__(self) -> None:
@@ -52,6 +53,8 @@ class Order:
         self.direct: list[int] = []
         self._undo: list[list[tuple[_Object, int, int, int]]] = []
         self.numbers: dict[int, int] = {}
+        self.places: dict[int, int] = {}
+        self.memos: list[dict[Any, Any]] = []
         self.objects: list[tuple[int, Hashable]] = []
         self._tables: dict[int, dict[Hashable, _Object]] = {}
 
@@ -65,7 +68,10 @@ class Order:
         for mid in self.mids[length:]:
             del self.numbers[mid]
         del self._undo[length:], self.mids[length:], self.ranks[length:], self.accesses[length:], self.hards[length:]
-        del self.before[length:], self.races[length:], self.direct[length:]
+        del self.before[length:], self.races[length:], self.direct[length:], self.memos[length:]
+        places, below = self.places, (1 << length) - 1
+        for rank in places:
+            places[rank] &= below
 
     def add(self, mid: int, rank: int, hard: int, footprint: Footprint, observed: dict[Hashable, int]) -> Access:
         """The next event has happened: what it touched."""
@@ -79,7 +85,10 @@ class Order:
             last = left.bit_length() - 1
             indirect |= before[last]
             left = (left ^ 1 << last) & ~indirect
-        self.numbers[mid] = len(self.mids)
+        number = len(self.mids)
+        self.numbers[mid] = number
+        self.places[rank] = self.places.get(rank, 0) | 1 << number
+        self.memos.append({})
         self.mids.append(mid)
         self.ranks.append(rank)
         self.accesses.append(access)

@@ -20,7 +20,8 @@ class ChainPriorities:
     depth - 1 random steps the chain that would come next falls behind all others.
 
     depth: of the bugs looked for: so many ordering constraints suffice to show them.
-    chains, steps: most of them in one execution so far. A step at which there is nothing to choose does not count.
+    chains, steps: most of them in one execution so far. Every event is a step: counting only those with a choice to
+    make gives too few, because the change points themselves decide how many there are, and the search gets stuck.
     """
 
     name = "pct"
@@ -54,7 +55,7 @@ class ChainPriorities:
 
     def _play(self, runs: Runs, run: Run[object], random: Random, schedule: list[int], *, drawn: bool) -> None:
         core, limit = run.core, runs.program.max_events
-        falls = sorted(random.sample(range(self.steps), min(self.depth - 1, self.steps))) if drawn else []
+        falls = sorted(random.randrange(self.steps) for _ in range(self.depth - 1)) if drawn else []
         chain_of: dict[int, int] = {}
         last: list[int] = []
         priorities: list[float] = []
@@ -69,12 +70,11 @@ class ChainPriorities:
                         priorities.append(random.random() if drawn else 0.0)
                     last[chain] = mid
             best = max(core.pending, key=lambda mid: priorities[chain_of[mid]])
-            if len(core.pending) > 1:
-                if falls and steps == falls[0]:
-                    falls.pop(0)
-                    priorities[chain_of[best]] = -self.depth + len(falls)
-                    best = max(core.pending, key=lambda mid: priorities[chain_of[mid]])
-                steps += 1
+            while falls and steps == falls[0]:
+                falls.pop(0)
+                priorities[chain_of[best]] = -self.depth + len(falls)
+                best = max(core.pending, key=lambda mid: priorities[chain_of[mid]])
+            steps += 1
             schedule.append(best)
             runs.pass_by(run, best)
         self.steps = max(self.steps, steps)

@@ -30,7 +30,7 @@ class SearchRecorder(Recorder):
         self.note(field, key, mode)
 
     def taken(self) -> Footprint:
-        """As `take`, for the loop of a search."""
+        """As `take`, for the loop of a search: an empty footprint is not to be kept, the next event fills it."""
         log = self.log
         assert log is not None
         if log:

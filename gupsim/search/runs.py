@@ -50,9 +50,8 @@ class Runs:
         self.depth = 0
 
     def share_names(self, other: Runs) -> None:
-        """Call messages and traces as another search of the same program does, so that they can be compared."""
+        """Call messages as another search of the same program does, so that traces can be compared."""
         self.names = other.names
-        self.traces.share_names(other.traces)
 
     def open(self, prefix: Iterable[int] = ()) -> Run[Any]:
         """A new world in which the events of `prefix` have happened; nobody looked at what they touched."""

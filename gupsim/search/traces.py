@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
-from random import Random
+from typing import Final
 
-from gupsim.search.order import Order
+from gupsim.search.order import Order, members
+
+_OTHER: Final = 0x9E37_79B9_7F4A_7C15
 
 
 class Traces:
     """Names events by what they are and all that happened before them.
 
     Two events of one identity, in whatever executions, had the same past and so did the same. An execution's trace
-    is the set of its events' identities, told by a number of 128 bits.
+    is the set of its events' identities. Both are told by two independent 64-bit hashes side by side: a table of all
+    identities would take a kilobyte for each execution. Hashes of integers are the same in every process.
     """
 
     def __init__(self, order: Order) -> None:
         self._order = order
-        self._numbers: dict[tuple[int, ...], int] = {}
-        self._marks: list[int] = []
-        self._random = Random(0)
+        self._low: list[int] = []
+        self._high: list[int] = []
         self._identities: list[int] = []
-
-    def share_names(self, other: Traces) -> None:
-        """Give the same traces the same numbers as `other` does."""
-        self._numbers, self._marks, self._random = other._numbers, other._marks, other._random
 
     def shrink(self, length: int) -> None:
         """Forget all events from number `length` on."""
-        del self._identities[length:]
+        del self._low[length:], self._high[length:], self._identities[length:]
 
     def identities(self) -> list[int]:
         """The identity of each event so far."""
         order, identities = self._order, self._identities
+        low, high = self._low, self._high
         for number in range(len(identities), len(order.mids)):
-            causes = []
-            left = order.direct[number]
-            while left:
-                last = left.bit_length() - 1
-                causes.append(identities[last])
-                left ^= 1 << last
-            causes.sort()
-            key = (order.mids[number], *causes)
-            identity = self._numbers.get(key)
-            if identity is None:
-                identity = self._numbers[key] = len(self._marks)
-                self._marks.append(self._random.getrandbits(128))
-            identities.append(identity)
+            mid = order.mids[number]
+            causes = list(members(order.direct[number]))
+            if len(causes) == 1:
+                cause = causes[0]
+                one, other = hash((mid, low[cause])), hash((mid ^ _OTHER, high[cause]))
+            else:
+                one = hash((mid, *sorted(low[cause] for cause in causes)))
+                other = hash((mid ^ _OTHER, *sorted(high[cause] for cause in causes)))
+            low.append(one)
+            high.append(other)
+            identities.append(other << 64 ^ one)
         return identities
 
     def trace(self) -> int:
         """The trace of the execution so far."""
-        marks, trace = self._marks, 0
+        trace = 0
         for identity in self.identities():
-            trace ^= marks[identity]
+            trace ^= identity
         return trace

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gupsim.search.access import Access, union
 from gupsim.search.order import Order, members
+
+if TYPE_CHECKING:
+    from gupsim.search.ahead import Ahead
 
 
 class Node:
@@ -13,12 +17,14 @@ class Node:
 
     mid: of the message delivered; access: what its event touches there. children: what is or will be explored next,
     in this order; `branch` is the position of the one explored now. sleepers: messages that need not come next
-    here, because an earlier branch of this node or of one above covers all that begins with them.
+    here, because an earlier branch of this node or of one above covers all that begins with them. ahead: of a planned
+    leaf, the execution that leads there, if it has been run already.
     """
 
-    __slots__ = ("access", "branch", "children", "mid", "sleepers")
+    __slots__ = ("access", "ahead", "branch", "children", "mid", "sleepers")
 
     def __init__(self, mid: int, access: Access) -> None:
+        self.ahead: Ahead | None = None
         self.mid = mid
         self.access = access
         self.branch = 0
@@ -69,10 +75,11 @@ class Reversal:
     of the second. (All of them, also those after the second: a shorter sequence loses executions.)
 
     left: those events that have not been found a place yet (a mask); mid: the message that comes last; open: it has
-    not been found a place yet. known: gives what its event touches at that place, which may take a replay.
+    not been found a place yet; straight: up to there the tree says the same in the same order. known: gives what the
+    last event touches at that place, which may take a replay.
     """
 
-    __slots__ = ("_access", "_known", "_rest", "left", "mid", "open", "where")
+    __slots__ = ("_access", "_known", "_rest", "left", "mid", "open", "straight", "where")
 
     def __init__(self, rest: Rest, number: int, known: Callable[[], Access]) -> None:
         order = rest.order
@@ -81,6 +88,7 @@ class Reversal:
         self.mid = order.mids[number]
         self.where = 2 << order.ranks[number] | 1
         self.open = True
+        self.straight = True
         self._known = known
         self._access: Access | None = None
 
@@ -98,8 +106,11 @@ class Reversal:
             return False
         return self._spared_by(node)
 
-    def insert(self, node: Node, first: int) -> bool:
-        """Plan this below `node`, in or after its child number `first`; False if something as good is planned."""
+    def insert(self, node: Node, first: int) -> Node | None:
+        """Plan this below `node`, in or after its child number `first`: the new leaf.
+
+        None if something as good is planned.
+        """
         order = self._rest.order
         numbers, before = order.numbers, order.before
         children = node.children[first:]
@@ -108,29 +119,33 @@ class Reversal:
                 number = numbers.get(child.mid, -1)
                 if number >= 0 and self.left >> number & 1:
                     if not before[number] & self.left:
+                        self.straight &= self.left & -self.left == 1 << number
                         self.left ^= 1 << number
                         break
                 elif self._spared_by(child):
+                    self.straight = False
                     if child.mid == self.mid:
                         self.open = False
                     break
             else:
-                self._append(node)
-                return True
+                return self._append(node)
             node = child
             children = child.children
             if not children or not (self.left or self.open):
-                return False
+                return None
 
-    def _append(self, node: Node) -> None:
-        """What is left becomes a branch of its own."""
+    def _append(self, node: Node) -> Node:
+        """What is left becomes a branch of its own: its leaf."""
         order = self._rest.order
         for number in members(self.left):
             child = Node(order.mids[number], order.accesses[number])
             node.children.append(child)
             node = child
         if self.open:
-            node.children.append(Node(self.mid, self.access))
+            child = Node(self.mid, self.access)
+            node.children.append(child)
+            node = child
+        return node
 
     def _spared_by(self, node: Node) -> bool:
         """True if the event of `node` clashes with none that is left, the last message included (or is that)."""

@@ -76,7 +76,7 @@ def explored(*arguments: str, status: int) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize(("name", "kernels"), [("S31", 4), ("S31b", 4), ("S03", 4)])
+@pytest.mark.parametrize(("name", "kernels"), [("S31", 6), ("S31b", 7), ("S03", 7)])
 def test_a_scenario_is_what_its_file_says(name: str, kernels: int, tmp_path: Path) -> None:
     told = explored(name, "--keep-going", status=0)
     assert told["verdict"] == "held"
@@ -122,7 +122,7 @@ def test_a_file_that_expects_nothing_is_safe_or_violated(tmp_path: Path) -> None
     told = explored(str(file), status=0)
     assert told["searches"][0]["verdict"] == "safe"
     assert told["complete"]
-    told = explored("S31", "--kernel", "v5.19", status=1)
+    told = explored("S31", "--kernel", "v5.19", "--policy", "bounce", status=1)
     assert told["expectations"] == []
     assert {found["kind"] for found in told["violations"]} == {"refcount", "pin-leak"}
 
@@ -143,12 +143,23 @@ def test_a_limit_is_status_3_and_the_search_goes_on_from_there(tmp_path: Path) -
 
 def test_every_search_that_was_stopped_goes_on() -> None:
     first = explored("S03", "--keep-going", "--limit", "8", status=3)
-    assert [search["executions"] for search in first["searches"]] == [8, 8, 8, 8]
+    assert [search["executions"] for search in first["searches"]] == [8] * 7
     rest = explored("--resume", first["state"], status=0)
     whole = explored("S03", "--keep-going", status=0)
     for one, other in zip(rest["searches"], whole["searches"], strict=True):
         assert one["complete"]
         assert (one["kernel"], one["traces"], one["executions"]) == (other["kernel"], other["traces"], other["traces"])
+
+
+def test_a_damaged_state_file_is_refused(tmp_path: Path) -> None:
+    state = tmp_path / explored("S03", "--kernel", "v6.12", "--policy", "bounce", "--limit", "3", status=3)["state"]
+    whole = state.read_bytes()
+    for place in range(0, len(whole), len(whole) // 12):
+        for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]):
+            state.write_bytes(damaged)
+            status, _, errors = called("--resume", str(state))
+            assert status == 2, errors
+            assert str(state) in errors
 
 
 def test_two_workers_print_and_write_what_one_does(tmp_path: Path) -> None:

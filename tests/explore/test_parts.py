@@ -1,10 +1,15 @@
 """A search in parts explores what a search in one piece explores: each trace once, in whatever order parts come."""
 
+import inspect
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gupsim.explore.subject import ProgramSubject
+from gupsim.explore.wire import NAMED_BY_MESSAGE
+from gupsim.search import port
 from tests.explore.in_parts import number_of_traces, program, traces_in_parts
 
 
@@ -39,3 +44,8 @@ def test_no_order_of_parts_loses_or_repeats_a_trace_of_a_random_program(number: 
         found = traces_in_parts(subject, budget=budget, seed=order)
         assert len(found) == traces
         assert set(found.values()) == {1}
+
+
+def test_every_field_of_the_engine_is_known_to_be_named_by_a_message() -> None:
+    fields = set(re.findall(r'\bnote\("(\w+)"', inspect.getsource(port)))
+    assert fields == set(NAMED_BY_MESSAGE)

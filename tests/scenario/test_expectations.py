@@ -18,7 +18,8 @@ def test_a_scripted_run_shows_what_is_reachable_and_nothing_else(name: str, kern
     result = run_scenario(loaded, kernel_of(kernel, loaded.scenario.kernel), seed=seed)
     assert result.kinds <= set(expected.reachable), result.outcome.violations
     assert not result.kinds & set(expected.unreachable)
-    if loaded.scenario.workload is None:
+    # The script is written for the kernels themselves; what a policy leaves reachable may take another schedule.
+    if loaded.scenario.workload is None and "+" not in kernel:
         assert result.kinds == set(expected.reachable)
 
 

@@ -71,7 +71,7 @@ def test_chain_priorities_hit_a_shallow_bug_at_least_as_often_as_they_promise() 
     strategy = ChainPriorities(depth=1)
     report = search(late_reader(20), strategy, limit=600)
     assert report.promise == (
-        "each execution hits a bug of depth 1 with probability at least 1/2 = 1/(2 chains x 22 steps^0)"
+        "each execution hits a bug of depth 1 with probability at least 1/2 = 1/(2 chains x 23 steps^0)"
     )
     hits = report.found["late"].executions
     # Three standard deviations below the promised half.
@@ -98,3 +98,10 @@ def test_what_was_found_comes_with_the_schedule_that_shows_it() -> None:
     runs = Runs(late_reader(3))
     run = runs.open([runs.names.at(path) for path in report.found["late"].schedule])
     assert [found.kind for found in runs.end(run, ()).violations] == ["late"]
+
+
+def test_chain_priorities_do_not_stick_to_the_few_schedules_that_their_first_change_points_allow() -> None:
+    """The change points themselves decide how many choices there are, so that counting choices got stuck."""
+    met: set[object] = set()
+    search(p.writers(3), ChainPriorities(depth=3), limit=300, each=lambda execution: met.add(execution.schedule))
+    assert len(met) == 6
