@@ -99,12 +99,12 @@ class Pool:
     def replace(self) -> None:
         """New workers."""
         self.replaced += 1
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        _end(self._executor)
         self._executor = self._make()
 
     def close(self) -> None:
         """No more jobs; what is under way is given up."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        _end(self._executor)
 
 
 class Window(Generic[T]):
@@ -167,6 +167,19 @@ class Window(Generic[T]):
         for place, (ticket, job, future) in enumerate(self._under_way):
             if not future.done() or future.cancelled() or future.exception() is not None:
                 self._under_way[place] = (ticket, job, self._pool.submit(job))
+
+
+def _end(executor: Executor) -> None:
+    """Shut an executor down, and its workers with it.
+
+    A worker that was killed may have held the lock of the queue of answers: another one then waits for it for ever, and
+    the interpreter, at its end, for that one. (Seen once in some dozens of runs of the test that kills workers.)
+    """
+    pool = isinstance(executor, ProcessPoolExecutor)
+    workers = list((getattr(executor, "_processes", None) or {}).values()) if pool else []
+    executor.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.kill()
 
 
 def _ignore_interrupts() -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from actors.base import Actor, AskTimeout, Column, ContextDied, Map, Port, Refs, TicketLock, WaitQueue, handles
+from actors.base.footprint import COMMUTE, READ, WRITE
 from actors.base.port import TaskHandle, wait
 from gupsim.search.port import ExploredPort
 from gupsim.search.program import Program
 from gupsim.search.world import ExploredWorld
 from protocol.message import Message, Request
+from tests.search.witness import Point, Witness, related
 
 Op: TypeAlias = tuple[Any, ...]
 Draw: TypeAlias = Callable[[int], int]
@@ -83,6 +85,7 @@ class Play:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.found = 0
+        self.name = ""
         self.log: list[int | str] = []
         self.started: list[TaskHandle] = []
         self.asked: list[Any] = []
@@ -94,8 +97,8 @@ class Play:
         # The token is the causal name of this place: logs of equivalent executions must have equal keys.
         port = machine.port
         assert isinstance(port, ExploredPort)
-        name = port.core.names.text(port.reserve())
-        machine.logs[f"{name}/{block}"] = self.log
+        self.name = f"{port.core.names.text(port.reserve())}/{block}"
+        machine.logs[self.name] = self.log
         skip = 0
         for op, *args in machine.blocks[block]:
             if skip:
@@ -241,6 +244,10 @@ class Play:
     def where(self) -> None:
         self.log += [self.machine.port.context, self.machine.now, self.machine.random.randrange(1000)]
 
+    def say(self, about: int, how: int) -> None:
+        mode = (WRITE, READ, COMMUTE, WRITE)[how]
+        self.machine.trace(Point(about, mode, self.name + "+" * (self.found % 3)))
+
     def die(self) -> None:
         raise ContextDied
 
@@ -252,7 +259,7 @@ class Play:
 _SIMPLE = (
     "unless*2 size pause*3 unlock*3 cancel*2 ended expect*2 take*2 give*2 drop fetch*2 where die fail",
     "get*6 add*3 insert*2 remove*2 lock*3 share*2 trylock*2 tryshare look wait_for*2 wake*2 promise*2 fulfil*2",
-    "put*5 freeze",
+    "put*5 freeze say*3",
 )
 _CALLS = "send*4 post ask*3 ask_within*2 ask_first*2 start*2 ask_all"
 
@@ -297,20 +304,24 @@ def random_spec(draw: Draw) -> Spec:
     return Spec(actors, blocks, roots)
 
 
-def program(spec: Spec) -> Program[list[Machine]]:
+def program(spec: Spec) -> Program[tuple[list[Machine], Witness]]:
     """The program of a spec."""
 
-    def build(world: ExploredWorld) -> list[Machine]:
+    def build(world: ExploredWorld) -> tuple[list[Machine], Witness]:
+        witness = Witness()
+        world.on_tracepoint(witness.read)
+        world.relate(related)
         machines = [world.add(f"m/{number}", Machine, spec) for number in range(spec.actors)]
         for actor, block, context in spec.roots:
             world.post(f"m/{actor}", Run(block), context=context)
-        return machines
+        return machines, witness
 
     return Program(build, state=_final, max_events=60)
 
 
-def _final(world: ExploredWorld, machines: list[Machine]) -> tuple[Any, ...]:
-    state = []
+def _final(world: ExploredWorld, built: tuple[list[Machine], Witness]) -> tuple[Any, ...]:
+    machines, witness = built
+    state: list[Any] = [tuple(witness.values), tuple(sorted(witness.seen))]
     for machine in machines:
         logs = tuple(sorted((name, tuple(log)) for name, log in machine.logs.items()))
         table = tuple(sorted(machine.table._data.items()))
