@@ -370,32 +370,10 @@ class MmLayout(Tracepoint, frozen=True, tag="mm:layout"):
 
 
 MESSAGES: tuple[type[Message], ...] = (
-    Entry,
-    Mmap,
-    Mapped,
-    Munmap,
-    Mprotect,
-    MadviseDontneed,
-    ExitMm,
-    ActivateMm,
-    KillPending,
-    HandleFault,
-    WalkHardware,
-    Translation,
-    SetDirtyBit,
-    ReadRoot,
-    ReadEntry,
-    FastPinBegin,
-    PinSequence,
-    FastPinEnd,
-    GetUserPages,
-    UserPages,
-    PageMkclean,
-    PageReferenced,
-    TryToUnmap,
-    Unmapped,
-    UnmapRange,
-)
+    Entry, Mmap, Mapped, Munmap, Mprotect, MadviseDontneed, ExitMm, ActivateMm, KillPending, HandleFault,
+    WalkHardware, Translation, SetDirtyBit, ReadRoot, ReadEntry, FastPinBegin, PinSequence, FastPinEnd, GetUserPages,
+    UserPages, PageMkclean, PageReferenced, TryToUnmap, Unmapped, UnmapRange,
+)  # fmt: skip
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (
     Fault,
     EntryChanged,
