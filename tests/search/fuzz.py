@@ -15,6 +15,45 @@ from tests.search.compare import compare_with_all, compare_with_plain
 from tests.search.random_programs import program, random_spec
 
 
+class Tally:
+    """What was compared so far."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.full = self.single = self.interleavings = self.traces = 0
+        self.plain = self.plain_executions = self.commuting = self.large = 0
+
+    def compare(self, number: int, limit: int) -> None:
+        """One more program. AssertionError if the searches differ."""
+        spec = random_spec(Random(f"{self.seed}/{number}").randrange)
+        try:
+            outcome = compare_with_all(program(spec), limit)
+            if outcome is not None:
+                self.full += 1
+                self.single += outcome.second == 1
+                self.interleavings += outcome.first
+                self.traces += outcome.second
+                return
+            outcome = compare_with_plain(program(spec), 400)
+        except BaseException:
+            print(f"\nprogram {number} of seed {self.seed}: {spec}", file=sys.stderr)
+            raise
+        if outcome is None:
+            self.large += 1
+        else:
+            self.plain += 1
+            self.plain_executions += outcome.first
+            self.commuting += outcome.second
+
+    def __str__(self) -> str:
+        return (
+            f"seed {self.seed}: {self.full} programs agree with all their interleavings ({self.interleavings}"
+            f" interleavings, {self.traces} traces; {self.single} programs have a single trace); {self.plain} larger"
+            f" ones agree with the search in which nothing commutes ({self.plain_executions} executions,"
+            f" {self.commuting} with commuting); {self.large} too large"
+        )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0)
@@ -22,37 +61,21 @@ def main() -> int:
     parser.add_argument("--only", type=int, help="number of the one program to compare")
     parser.add_argument("--limit", type=int, default=1_500, help="interleavings above which not all are tried")
     options = parser.parse_args()
-    end = time.monotonic() + 60 * options.minutes
-    number = full = single = traces = interleavings = plain = plain_traces = commuting = large = 0
-    while time.monotonic() < end:
-        number += 1
-        if options.only:
-            number = options.only
-        spec = random_spec(Random(f"{options.seed}/{number}").randrange)
-        try:
-            outcome = compare_with_all(program(spec), options.limit)
-            if outcome is not None:
-                full += 1
-                single += outcome.second == 1
-                interleavings += outcome.first
-                traces += outcome.second
-            else:
-                outcome = compare_with_plain(program(spec), 400)
-                plain += outcome is not None
-                large += outcome is None
-                if outcome is not None:
-                    plain_traces += outcome.first
-                    commuting += outcome.second
-        except BaseException:
-            print(f"\nprogram {number} of seed {options.seed}: {spec}", file=sys.stderr)
-            raise
-        if options.only:
-            break
-    print(
-        f"seed {options.seed}: {full} programs agree with all their interleavings ({interleavings} interleavings,"
-        f" {traces} traces; {single} programs have a single trace); {plain} larger ones agree with the search in which"
-        f" nothing commutes ({plain_traces} executions, {commuting} with commuting); {large} too large"
-    )
+    tally = Tally(options.seed)
+    if options.only:
+        tally.compare(options.only, options.limit)
+    else:
+        number = 0
+        now = said = time.monotonic()
+        end = now + 60 * options.minutes
+        while now < end:
+            number += 1
+            tally.compare(number, options.limit)
+            now = time.monotonic()
+            if now - said > 60:
+                said = now
+                print(tally, file=sys.stderr, flush=True)
+    print(tally)
     return 0
 
 
