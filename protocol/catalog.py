@@ -18,6 +18,7 @@ from protocol import (
     message,
     mm,
     observer,
+    pagetable,
     process,
     reclaim,
 )
@@ -29,6 +30,7 @@ ALL_MESSAGES: tuple[type[Message], ...] = (
     *process.MESSAGES,
     *cpu.MESSAGES,
     *mm.MESSAGES,
+    *pagetable.MESSAGES,
     *memmap.MESSAGES,
     *memory.MESSAGES,
     *fs.MESSAGES,
@@ -47,6 +49,7 @@ ALL_TRACEPOINTS: tuple[type[Tracepoint], ...] = (
     *process.TRACEPOINTS,
     *cpu.TRACEPOINTS,
     *mm.TRACEPOINTS,
+    *pagetable.TRACEPOINTS,
     *memmap.TRACEPOINTS,
     *memory.TRACEPOINTS,
     *fs.TRACEPOINTS,

@@ -5,7 +5,7 @@ Addresses are in bytes, `mm` names an address space (as "app"), `pages` and `nr`
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 from typing import Protocol
 
 from protocol.message import Done, Flag, Message, Request, Status, Tracepoint
@@ -35,36 +35,12 @@ class Foll(IntFlag):
     """Internal: fault to unshare before a read-only pin (5.19)."""
 
 
-class EntryKind(IntEnum):
-    """What a page-table entry is (B1)."""
-
-    NONE = 0
-    TABLE = 1
-    PAGE = 2
-    SWAP = 3
-
-
-class Entry(Message, frozen=True):
-    """One page-table entry, read as a whole.
-
-    target: pfn of a PAGE, id of a TABLE, slot of a SWAP entry. generation: of the table page that it points to.
-    """
-
-    kind: int = EntryKind.NONE
-    target: int = 0
-    generation: int = 0
-    writable: bool = False
-    dirty: bool = False
-    young: bool = False
-    special: bool = False
-    """pte_special: no struct page semantics (the zero page)."""
-    protnone: bool = False
-    exclusive: bool = False
-    """A SWAP entry that remembers PageAnonExclusive (5.19)."""
-
-
 class Mmap(Request["Mapped"], frozen=True):
-    """mmap(2) by a process. fs, ino, pgoff: the file and first page; fs "" for anonymous memory."""
+    """mmap(2) by a process. fs, ino, pgoff: the file and first page; fs "" for anonymous memory.
+
+    align: multiple of bytes at which the mapping starts; 0 for any page. hugetlb: order of the huge pages that it is
+    made of (MAP_HUGETLB), 0 for base pages. ino with hugetlb: a hugetlbfs file (memfd), 0 for an anonymous one.
+    """
 
     mm: str
     pages: int
@@ -73,6 +49,8 @@ class Mmap(Request["Mapped"], frozen=True):
     fs: str = ""
     ino: int = 0
     pgoff: int = 0
+    align: int = 0
+    hugetlb: int = 0
 
 
 class Mapped(Message, frozen=True):
@@ -106,6 +84,48 @@ class MadviseDontneed(Request[Status], frozen=True):
     pages: int
 
 
+class Madvise(Request[Status], frozen=True):
+    """madvise(2) with other advice than MADV_DONTNEED: "hugepage", "nohugepage", "collapse", "pageout", "free",
+    "dontfork", "dofork", "wipeonfork", "keeponfork", "populate_read", "populate_write". -22 (-EINVAL) for advice that
+    does not fit the mapping."""
+
+    mm: str
+    address: int
+    pages: int
+    advice: str
+
+
+class Mremap(Request[Mapped], frozen=True):
+    """mremap(2) with MREMAP_MAYMOVE|MREMAP_FIXED to a fresh address: the entries move, the pages do not."""
+
+    mm: str
+    address: int
+    pages: int
+
+
+class ForkMm(Request[Status], frozen=True):
+    """dup_mmap(): `child` becomes a copy of `parent`; -12 (-ENOMEM) if a page that must be copied at once cannot be."""
+
+    parent: str
+    child: str
+
+
+class ReadPagemap(Request["PagemapEntry"], frozen=True):
+    """/proc/PID/pagemap and smaps of one page. From observers; changes nothing."""
+
+    mm: str
+    address: int
+
+
+class PagemapEntry(Message, frozen=True):
+    """state: "none", "present" or "swap"; pfn: of the 4 KiB page if present, else -1; huge: pages of the leaf that
+    maps it (512 for a PMD leaf), 1 if it is a last-level entry, 0 if not present. Answers ReadPagemap."""
+
+    state: str
+    pfn: int
+    huge: int
+
+
 class ExitMm(Request[Done], frozen=True):
     """exit_mmap(): the address space goes."""
 
@@ -131,68 +151,6 @@ class HandleFault(Request[Status], frozen=True):
     mm: str
     address: int
     write: bool
-
-
-class WalkHardware(Request["Translation"], frozen=True):
-    """The MMU of `cpu` walks the tables after a TLB miss, and sets the accessed (and for a write the dirty) bit as
-    one atomic step with its last read."""
-
-    mm: str
-    address: int
-    write: bool
-    cpu: str
-
-
-class Translation(Message, frozen=True):
-    """What goes into the TLB; ok False: page fault. Answers WalkHardware."""
-
-    ok: bool
-    pfn: int = 0
-    writable: bool = False
-    dirty: bool = False
-
-
-class SetDirtyBit(Request[Flag], frozen=True):
-    """A store through a TLB entry without D: the MMU sets D in the page-table entry, and faults (answers no) if the
-    entry is no longer present and writable (B0, case b)."""
-
-    mm: str
-    address: int
-    pfn: int
-
-
-class ReadRoot(Request[Entry], frozen=True):
-    """pgd of the mm, as a TABLE entry. From the GUP-fast walk of a cpu."""
-
-    mm: str
-
-
-class ReadEntry(Request[Entry], frozen=True):
-    """One lockless read of one page-table entry (B1). table: id of the table page, generation as found in the entry
-    that led there; `index` within it. From the GUP-fast walk of a cpu."""
-
-    mm: str
-    table: int
-    generation: int
-    index: int
-
-
-class FastPinBegin(Request["PinSequence"], frozen=True):
-    """Before a fast pin: set MMF_HAS_PINNED and read write_protect_seq (B1, steps 2 and 5)."""
-
-    mm: str
-
-
-class PinSequence(Message, frozen=True):
-    """write_protect_seq: odd while a fork write-protects. Answers FastPinBegin and FastPinEnd."""
-
-    sequence: int
-
-
-class FastPinEnd(Request[PinSequence], frozen=True):
-    """After a fast pin: read write_protect_seq again."""
-
-    mm: str
 
 
 class GetUserPages(Request["UserPages"], frozen=True):
@@ -273,19 +231,6 @@ class Fault(Tracepoint, frozen=True, tag="mm:fault"):
         return f"{kind} fault of {self.mm} at {self.address:#x}: {end}"
 
 
-class EntryChanged(Tracepoint, frozen=True, tag="mm:pte"):
-    """A page-table entry changed. now: "none", "ro", "rw", "rw,dirty", "swap". why: the function that did it."""
-
-    mm: str
-    address: int
-    pfn: int
-    now: str
-    why: str
-
-    def say(self) -> str:
-        return f"{self.why}: entry of {self.mm} at {self.address:#x} (page {self.pfn}) is {self.now}"
-
-
 class PinningCall(Protocol):
     """What the slow and the fast form of get_user_pages have in common."""
 
@@ -358,7 +303,8 @@ class Unmap(Tracepoint, frozen=True, tag="mm:unmap"):
 
 
 class MmLayout(Tracepoint, frozen=True, tag="mm:layout"):
-    """A process changed its own mapping. what: "mmap", "munmap", "mprotect", "dontneed", "exit"."""
+    """A process changed its own mapping. what: "mmap", "munmap", "mprotect", "mremap",
+    "dontneed", "fork", "exit"."""
 
     mm: str
     what: str
@@ -370,13 +316,12 @@ class MmLayout(Tracepoint, frozen=True, tag="mm:layout"):
 
 
 MESSAGES: tuple[type[Message], ...] = (
-    Entry, Mmap, Mapped, Munmap, Mprotect, MadviseDontneed, ExitMm, ActivateMm, KillPending, HandleFault,
-    WalkHardware, Translation, SetDirtyBit, ReadRoot, ReadEntry, FastPinBegin, PinSequence, FastPinEnd, GetUserPages,
-    UserPages, PageMkclean, PageReferenced, TryToUnmap, Unmapped, UnmapRange,
+    Mmap, Mapped, Munmap, Mprotect, MadviseDontneed, Madvise, Mremap, ForkMm, ReadPagemap, PagemapEntry, ExitMm,
+    ActivateMm, KillPending, HandleFault, GetUserPages, UserPages, PageMkclean, PageReferenced, TryToUnmap, Unmapped,
+    UnmapRange,
 )  # fmt: skip
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (
     Fault,
-    EntryChanged,
     PagesPinned,
     Mkclean,
     Unmap,

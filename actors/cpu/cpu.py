@@ -6,7 +6,7 @@ import msgspec
 
 from actors.base import KernelActor, Map, Port, TicketLock, handles
 from actors.rules import KernelRules
-from protocol import memory, mm
+from protocol import memory, mm, pagetable
 from protocol.cpu import CpuAccess, FlushTlb, IrqOff, IrqOn, Load, Loaded, Store, TlbFlush
 from protocol.memory import PAGE_SIZE
 from protocol.message import DONE, Done
@@ -112,11 +112,11 @@ class CpuCore(KernelActor):
         if cached is not None and (not write or (cached.writable and cached.dirty)):
             return self._access(space, address, cached.pfn, write=write, cached=True)
         if cached is not None and cached.writable:
-            marked = await self.ask(self.mm, mm.SetDirtyBit(space, address, cached.pfn))
+            marked = await self.ask(self.mm, pagetable.SetDirtyBit(space, address, cached.pfn))
             if marked.yes:
                 self.tlb[at] = Translation(cached.pfn, writable=True, dirty=True)
                 return self._access(space, address, cached.pfn, write=write, cached=True)
-        walked = await self.ask(self.mm, mm.WalkHardware(space, address, write, self.name))
+        walked = await self.ask(self.mm, pagetable.WalkHardware(space, address, write, self.name))
         if not walked.ok:
             self.tlb.pop(at)
             return -1

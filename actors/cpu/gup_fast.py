@@ -15,11 +15,12 @@ from actors.rules.rules import (
     PinUnderWriteback,
     UnshareForPin,
 )
-from protocol import memmap, mm
+from protocol import memmap, mm, pagetable
 from protocol.cpu import GetUserPagesFast
 from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
-from protocol.mm import Entry, EntryKind, Foll, PagesPinned, UserPages
+from protocol.mm import Foll, PagesPinned, UserPages
+from protocol.pagetable import Entry, EntryKind
 
 _FILE_WRITE = Foll.PIN | Foll.LONGTERM | Foll.WRITE
 
@@ -74,14 +75,14 @@ class GupFast(CpuCore):
         pin = bool(msg.flags & Foll.PIN)
         sequence = 0
         if pin:
-            sequence = (await self.ask(self.mm, mm.FastPinBegin(msg.mm))).sequence
+            sequence = (await self.ask(self.mm, pagetable.FastPinBegin(msg.mm))).sequence
             if self.rules.fork_sequence is ForkSequence.SEQCOUNT and sequence % 2:
                 return []
         await self.irq_save("GUP-fast")
         got = await self._walk(msg)
         self.irq_restore()
         if pin and self.rules.fork_sequence is ForkSequence.SEQCOUNT:
-            now = (await self.ask(self.mm, mm.FastPinEnd(msg.mm))).sequence
+            now = (await self.ask(self.mm, pagetable.FastPinEnd(msg.mm))).sequence
             if now != sequence:
                 for pfn in got:
                     await self._drop(pfn, msg)
@@ -111,7 +112,7 @@ class GupFast(CpuCore):
 
     async def _descend(self, space: str, indexes: list[int]) -> list[Entry]:
         """The tables on the way down, the root first; fewer than `levels` if one is missing."""
-        tables = [await self.ask(self.mm, mm.ReadRoot(space))]
+        tables = [await self.ask(self.mm, pagetable.ReadRoot(space))]
         for index in indexes:
             entry = await self._read(space, tables[-1], index)
             if entry.kind != EntryKind.TABLE:
@@ -182,7 +183,7 @@ class GupFast(CpuCore):
             await self.ask(self.memmap, memmap.PutRefs(pfn, 1, "gup", msg.holder))
 
     async def _read(self, space: str, table: Entry, index: int) -> Entry:
-        return await self.ask(self.mm, mm.ReadEntry(space, table.target, table.generation, index))
+        return await self.ask(self.mm, pagetable.ReadEntry(space, table.target, table.generation, index))
 
     def _indexes(self, address: int) -> list[int]:
         page = address // PAGE_SIZE

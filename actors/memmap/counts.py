@@ -6,13 +6,16 @@ from typing import Final
 
 from actors.base import Column, KernelActor, Refs
 from actors.base.footprint import COMMUTE, READ, WRITE
-from actors.memmap.frames import Frames
+from actors.memmap.frames import MAX_ORDER, Frames
 from actors.memmap.vmstat import Vmstat
 from actors.rules.rules import DebugVm, PinApi
 from protocol.memmap import PIN_BIAS, ZERO_PFN, PageBadCount, PageGet, PagePut
 
 _TRANSIENT: Final = ("isolate", "lookup")
 """Kinds of references that a freeze may count as the caller's own; remembered while they are held."""
+
+_EXACT_ORDER: Final = {PinApi.BIAS: 2, PinApi.BIAS_ALL_LARGE: 1}
+"""Smallest order of a folio whose pins are counted exactly, by rule; with the others there is none."""
 
 _FEW: Final = 512
 """Plain references below which no race can make them look like a pin: no search has 512 threads."""
@@ -33,8 +36,8 @@ class PageCounts:
         self._actor = actor
         self._frames = frames
         self._vmstat = vmstat
-        self.counted = actor.rules.pin_api in (PinApi.BIAS, PinApi.BIAS_ALL_LARGE)
-        self._exact_order = 2 if actor.rules.pin_api is PinApi.BIAS else 1
+        self.counted = actor.rules.pin_api not in (PinApi.NONE, PinApi.PLACEHOLDER)
+        self._exact_order = _EXACT_ORDER.get(actor.rules.pin_api, MAX_ORDER + 1)
         self._debug = actor.rules.debug_vm is DebugVm.ON
         self.refs = Refs(actor, "page.refs", frames.size)
         self.pins = Column(actor, "page.pins", "i", frames.size)

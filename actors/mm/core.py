@@ -7,14 +7,15 @@ import errno
 from msgspec.structs import replace
 
 from actors.base import KernelActor, Map, Port
-from actors.mm.spaces import AddressSpace, PageTables, Slot, Vma
+from actors.mm.spaces import AddressSpace, Vma
+from actors.mm.tables import PageTables, Slot
 from actors.rules import KernelRules
 from protocol import memmap
 from protocol.cpu import FlushTlb
 from protocol.fs import SetPageDirty
 from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
-from protocol.mm import Entry, EntryChanged, EntryKind
+from protocol.pagetable import Entry, EntryChanged, EntryKind
 
 
 class MmCore(KernelActor):
@@ -50,7 +51,7 @@ class MmCore(KernelActor):
         """The address space of a process; made when it is first used (exec)."""
         space = self.spaces.get(mm)
         if space is None:
-            space = AddressSpace(self, mm, self.tables.new_table())
+            space = AddressSpace(self, mm, *self.tables.new_table())
             self.spaces[mm] = space
         return space
 
@@ -87,12 +88,14 @@ class MmCore(KernelActor):
         await self.ask(self.memmap, memmap.UnlockPage(pfn))
         await self.put_own(pfn, "lookup")
 
-    def set_entry(self, space: AddressSpace, slot: Slot, entry: Entry, why: str) -> None:
+    async def set_entry(self, space: AddressSpace, slot: Slot, entry: Entry, why: str) -> None:
         """set_pte_at(), reported."""
         before = slot.entry
         slot.entry = entry
         pfn = entry.target if entry.kind == EntryKind.PAGE else before.target
-        self.trace(EntryChanged(mm=space.mm, address=slot.address, pfn=pfn, now=entry_state(entry), why=why))
+        self.trace(
+            EntryChanged(mm=space.mm, address=slot.start, pfn=pfn, now=entry_state(entry), why=why, level=slot.level)
+        )
 
     def local(self, address: str) -> str:
         """The name of an actor of this host, without the host."""
@@ -139,10 +142,10 @@ def mapping_ledger(space: AddressSpace, address: int) -> str:
 
 
 def entry_state(entry: Entry) -> str:
-    """For tracepoints: "none", "ro", "rw", "rw,dirty", "swap"."""
+    """For tracepoints: "none", "ro", "rw", "rw,dirty", "swap", "migration", "table"."""
     if entry.kind == EntryKind.PAGE:
         return ("rw" if entry.writable else "ro") + (",dirty" if entry.dirty else "")
-    return "swap" if entry.kind == EntryKind.SWAP else "none"
+    return EntryKind(entry.kind).name.lower()
 
 
 def clean(entry: Entry) -> Entry:

@@ -8,13 +8,15 @@ from msgspec.structs import replace
 
 from actors.base import chunks_of, handles
 from actors.mm.core import EFAULT, EIO, ENOMEM, MmCore
-from actors.mm.spaces import NONE, AddressSpace, Slot, Vma
+from actors.mm.spaces import AddressSpace, Vma
+from actors.mm.tables import NONE, Slot
 from actors.rules.rules import CowReuse
 from protocol import fs, memmap, memory
 from protocol.memmap import ZERO_PFN, Page
 from protocol.memory import PAGE_SIZE
 from protocol.message import Status
-from protocol.mm import Entry, EntryKind, Fault, HandleFault, Prot
+from protocol.mm import Fault, HandleFault, Prot
+from protocol.pagetable import Entry, EntryKind
 from protocol.reclaim import LruAdd, SwapFree, SwapIn
 
 _ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE
@@ -74,7 +76,7 @@ class Faults(MmCore):
             async with slot.lock:
                 if slot.entry.kind == EntryKind.NONE:
                     zero = Entry(kind=EntryKind.PAGE, target=ZERO_PFN, special=self.pte_special, young=True)
-                    self.set_entry(space, slot, zero, "do_anonymous_page")
+                    await self.set_entry(space, slot, zero, "do_anonymous_page")
             return 0
         pfn = (await self.ask(self.memmap, memmap.AllocPages("anon", zero=True))).pfn
         if pfn < 0:
@@ -93,13 +95,13 @@ class Faults(MmCore):
             else:
                 if expected.kind == EntryKind.PAGE:
                     # Clear and flush before the new page shows: no CPU may use both (wp_page_copy).
-                    self.set_entry(space, slot, NONE, why)
+                    await self.set_entry(space, slot, NONE, why)
                     await self.shootdown(space, slot.address, 1)
                 await self.add_mapping(space, slot, pfn, adopt="alloc")
                 self.track_anon(pfn, space, slot.address)
                 writable = vma.writable() and not readonly
                 entry = Entry(kind=EntryKind.PAGE, target=pfn, writable=writable, dirty=not readonly, young=True)
-                self.set_entry(space, slot, entry, why)
+                await self.set_entry(space, slot, entry, why)
                 installed = True
         if not installed:
             await self.put_own(pfn, "alloc")
@@ -122,7 +124,7 @@ class Faults(MmCore):
             if vacant:
                 await self.add_mapping(space, slot, pfn, adopt="lookup")
                 entry = Entry(kind=EntryKind.PAGE, target=pfn, young=True)
-                self.set_entry(space, slot, entry, "do_read_fault")
+                await self.set_entry(space, slot, entry, "do_read_fault")
         await self.ask(self.memmap, memmap.UnlockPage(pfn))
         if not vacant:
             await self.put_own(pfn, "lookup")
@@ -154,7 +156,7 @@ class Faults(MmCore):
             if vacant:
                 await self.add_mapping(space, slot, pfn, adopt="lookup")
                 entry = Entry(kind=EntryKind.PAGE, target=pfn, writable=True, dirty=True, young=True)
-                self.set_entry(space, slot, entry, "do_shared_fault")
+                await self.set_entry(space, slot, entry, "do_shared_fault")
         await self.mark_page_dirty(pfn, vma, slot.address, "fault")
         await self.ask(self.memmap, memmap.UnlockPage(pfn))
         if not vacant:
@@ -176,7 +178,7 @@ class Faults(MmCore):
             current = slot.entry
             if _same_place(current, entry):
                 made = replace(current, writable=vma.writable(), dirty=True, young=True)
-                self.set_entry(space, slot, made, "wp_page_shared")
+                await self.set_entry(space, slot, made, "wp_page_shared")
         await self.mark_page_dirty(pfn, vma, slot.address, "fault")
         await self.unlock_and_put(pfn)
         return 0
@@ -196,7 +198,7 @@ class Faults(MmCore):
                     await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.ANON_EXCLUSIVE))
                     if not unshare:
                         made = replace(entry, writable=vma.writable(), dirty=True, young=True)
-                        self.set_entry(space, slot, made, "wp_page_reuse")
+                        await self.set_entry(space, slot, made, "wp_page_reuse")
             return 0
         if pfn == ZERO_PFN:
             copy = (await self.ask(self.memmap, memmap.AllocPages("anon", zero=True))).pfn
@@ -255,7 +257,7 @@ class Faults(MmCore):
                 if entry.exclusive:
                     await self.ask(self.memmap, memmap.ChangeFlags(answer.pfn, set=Page.ANON_EXCLUSIVE))
                 back = Entry(kind=EntryKind.PAGE, target=answer.pfn, young=True)
-                self.set_entry(space, slot, back, "do_swap_page")
+                await self.set_entry(space, slot, back, "do_swap_page")
                 await self.ask(self.reclaim, SwapFree(entry.target))
         await self.ask(self.memmap, memmap.UnlockPage(answer.pfn))
         if not mapped:
@@ -266,7 +268,7 @@ class Faults(MmCore):
         """do_numa_page(): make the entry accessible again (no migration yet)."""
         async with slot.lock:
             if slot.entry == entry:
-                self.set_entry(space, slot, replace(entry, protnone=False, young=True), "do_numa_page")
+                await self.set_entry(space, slot, replace(entry, protnone=False, young=True), "do_numa_page")
         return 0
 
 

@@ -8,24 +8,15 @@ from enum import Enum
 from actors.base import handles
 from actors.mm.core import EFAULT, ENOMEM
 from actors.mm.faults import Faults
-from actors.mm.spaces import AddressSpace, Slot, Vma
+from actors.mm.spaces import AddressSpace, Vma
+from actors.mm.tables import Slot
 from actors.rules.gup_flags import refuse_flags
 from actors.rules.rules import ForceCow, LongtermFileWrite, PinUnderWriteback, UnshareForPin
 from protocol import fs, memmap
 from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
-from protocol.mm import (
-    Entry,
-    EntryKind,
-    FastPinBegin,
-    FastPinEnd,
-    Foll,
-    GetUserPages,
-    PagesPinned,
-    PinSequence,
-    Prot,
-    UserPages,
-)
+from protocol.mm import Foll, GetUserPages, PagesPinned, Prot, UserPages
+from protocol.pagetable import Entry, EntryKind, FastPinBegin, FastPinEnd, PinSequence
 
 
 class _Follow(Enum):

@@ -8,14 +8,14 @@ from msgspec.structs import replace
 
 from actors.base import handles
 from actors.mm.core import MmCore
-from actors.mm.spaces import NONE, AddressSpace, Slot, Vma
+from actors.mm.spaces import AddressSpace, Vma
+from actors.mm.tables import NONE, Slot
 from actors.rules.rules import ZapRmap
 from protocol import reclaim
 from protocol.memory import PAGE_SIZE
 from protocol.message import DONE, Done, Status
 from protocol.mm import (
     ActivateMm,
-    EntryKind,
     ExitMm,
     KillPending,
     MadviseDontneed,
@@ -27,6 +27,7 @@ from protocol.mm import (
     Prot,
     UnmapRange,
 )
+from protocol.pagetable import EntryKind
 
 _FIRST_ADDRESS = 0x10000
 _GUARD = PAGE_SIZE
@@ -106,12 +107,12 @@ class Layout(MmCore):
                         continue
                     if not msg.prot & Prot.READ:
                         # PROT_NONE: present for the kernel, absent for the hardware, as a NUMA-hinting entry.
-                        self.set_entry(space, slot, replace(entry, writable=False, protnone=True), "mprotect")
+                        await self.set_entry(space, slot, replace(entry, writable=False, protnone=True), "mprotect")
                     else:
                         writable = entry.writable and bool(msg.prot & Prot.WRITE)
                         changed = replace(entry, writable=writable, protnone=False)
                         if changed != entry:
-                            self.set_entry(space, slot, changed, "mprotect")
+                            await self.set_entry(space, slot, changed, "mprotect")
             await self.shootdown(space, msg.address, msg.pages)
         self.trace(MmLayout(mm=msg.mm, what="mprotect", address=msg.address, pages=msg.pages))
         return Status()
@@ -156,14 +157,14 @@ class Layout(MmCore):
             for slot in slots:
                 entry = slot.entry
                 if entry.kind == EntryKind.SWAP and not files_only:
-                    self.set_entry(space, slot, NONE, why)
+                    await self.set_entry(space, slot, NONE, why)
                     await self.ask(self.reclaim, reclaim.SwapFree(entry.target))
                 if entry.kind != EntryKind.PAGE:
                     continue
                 anon = self._is_anon(entry.target, space, slot.address)
                 if files_only and anon:
                     continue
-                self.set_entry(space, slot, NONE, why)
+                await self.set_entry(space, slot, NONE, why)
                 if entry.special:
                     continue
                 if anon:

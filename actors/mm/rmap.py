@@ -6,21 +6,14 @@ from msgspec.structs import replace
 
 from actors.base import handles
 from actors.mm.core import MmCore, clean
-from actors.mm.spaces import NONE, AddressSpace, Slot, Vma
+from actors.mm.spaces import AddressSpace, Vma
+from actors.mm.tables import NONE, Slot
 from actors.rules.rules import UnmapPinnedAnon
 from protocol import memmap
 from protocol.memmap import Page
 from protocol.message import NO, Flag
-from protocol.mm import (
-    Entry,
-    EntryKind,
-    Mkclean,
-    PageMkclean,
-    PageReferenced,
-    TryToUnmap,
-    Unmap,
-    Unmapped,
-)
+from protocol.mm import Mkclean, PageMkclean, PageReferenced, TryToUnmap, Unmap, Unmapped
+from protocol.pagetable import Entry, EntryKind
 
 
 class Rmap(MmCore):
@@ -45,9 +38,9 @@ class Rmap(MmCore):
                 if not entry.writable and not entry.dirty:
                     continue
                 dirty = True
-                self.set_entry(space, slot, NONE, "page_mkclean")
+                await self.set_entry(space, slot, NONE, "page_mkclean")
                 await self.shootdown(space, address, 1)
-                self.set_entry(space, slot, clean(entry), "page_mkclean")
+                await self.set_entry(space, slot, clean(entry), "page_mkclean")
         self.trace(Mkclean(pfn=msg.pfn, mappings=seen, dirty=dirty))
         return Flag(dirty)
 
@@ -88,7 +81,7 @@ class Rmap(MmCore):
                 return True
             if anon and msg.slot < 0:
                 return False
-            self.set_entry(space, slot, NONE, "try_to_unmap")
+            await self.set_entry(space, slot, NONE, "try_to_unmap")
             await self.shootdown(space, slot.address, 1)
             exclusive = False
             if anon:
@@ -98,14 +91,14 @@ class Rmap(MmCore):
                     # The entry is clear and flushed before the question: W3 of B8, step A2.
                     pinned = await self.ask(self.memmap, memmap.MaybeDmaPinned(msg.pfn, "try_to_unmap"))
                     if pinned.yes:
-                        self.set_entry(space, slot, entry, "try_to_unmap")
+                        await self.set_entry(space, slot, entry, "try_to_unmap")
                         return False
             if entry.dirty:
                 await self.mark_page_dirty(msg.pfn, vma, slot.address, "try_to_unmap")
             if anon:
                 remembers = exclusive and self.rules.unmap_pinned_anon is UnmapPinnedAnon.ABORT
                 swap = Entry(kind=EntryKind.SWAP, target=msg.slot, exclusive=remembers)
-                self.set_entry(space, slot, swap, "try_to_unmap")
+                await self.set_entry(space, slot, swap, "try_to_unmap")
                 self.forget_anon(msg.pfn, space, slot.address)
             await self.drop_mapping_count(msg.pfn)
         await self.put_mapping(space, slot.address, msg.pfn)

@@ -8,7 +8,7 @@ from actors.base import handles
 from actors.mm.core import MmCore
 from protocol.memory import PAGE_SIZE
 from protocol.message import NO, YES, Flag
-from protocol.mm import Entry, EntryKind, ReadEntry, ReadRoot, SetDirtyBit, Translation, WalkHardware
+from protocol.pagetable import Entry, EntryKind, ReadEntry, ReadRoot, SetDirtyBit, Translation, WalkHardware
 
 _MISS = Translation(ok=False)
 
@@ -18,7 +18,8 @@ class Walks(MmCore):
 
     @handles(ReadRoot)
     def read_root(self, msg: ReadRoot) -> Entry:
-        return Entry(kind=EntryKind.TABLE, target=self.space(msg.mm).root, generation=1)
+        space = self.space(msg.mm)
+        return Entry(kind=EntryKind.TABLE, target=space.root, generation=space.root_generation)
 
     @handles(ReadEntry)
     def read_entry(self, msg: ReadEntry) -> Entry:

@@ -7,9 +7,9 @@ from actors.rules.rules import (
     PinnedOnLru,
     PinUnderWriteback,
     ReclaimPinnedFile,
-    RuleValue,
     WritebackPinned,
 )
+from actors.rules.value import RuleValue
 
 POLICIES: dict[str, tuple[dict[str, RuleValue], str]] = {
     "lru-removal": (

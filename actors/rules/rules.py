@@ -5,22 +5,33 @@ Evidence marks are those of kernel-semantics.md: [S] read in a kernel tree, [W] 
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Self
-
 import msgspec
 
-
-class RuleValue(StrEnum):
-    """One value of a rule. `says` is its consequence, for `gupsim rules`."""
-
-    says: str
-
-    def __new__(cls, value: str, says: str) -> Self:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.says = says
-        return member
+from actors.rules.memory import (
+    CatchUp,
+    CollapseSync,
+    FastGup,
+    FastProtnone,
+    FlushPending,
+    ForkPinned,
+    LazyTlb,
+    MremapFlush,
+    PteRead,
+    PteSpecial,
+    ReclaimFlush,
+    SlowNumaFault,
+    TableBatch,
+    TableFree,
+    TableSingleUser,
+    TableSync,
+    ThpEnabled,
+    ThpSplit,
+    TlbFlush,
+    UringCoalesce,
+    UringFile,
+    UringMemlock,
+)
+from actors.rules.value import RuleValue
 
 
 class PinApi(RuleValue):
@@ -29,6 +40,7 @@ class PinApi(RuleValue):
     NONE = "none", "pin_user_pages does not exist: the call fails with ENOSYS; drivers use get_user_pages"
     PLACEHOLDER = "placeholder", "pin_user_pages is an alias of get_user_pages: +1, nobody can tell [S 5.6]"
     BIAS = "bias", "+1024 on small folios, exact pincount on compound pages of order >= 2 [S 5.7, 5.12]"
+    BIAS_ONLY = "bias_only", "+1024 on every page, large folios too: the draft of seed 1, never released"
     BIAS_ALL_LARGE = "bias_all_large", "+1024 on small folios, exact pincount on every large folio (5.18) [M]"
 
 
@@ -70,6 +82,7 @@ class FastPmdRecheck(RuleValue):
 class FastRange(RuleValue):
     """How get_user_pages_fast refuses a bad range (B1, step 3)."""
 
+    CANONICAL = "canonical", "overflow or beyond the user half: the slow path decides, no access_ok [S 3.17]"
     ACCESS_OK = "access_ok", "nr <= 0: 0; access_ok fails: EFAULT [S 4.20]"
     EMPTY_ZERO = "empty_zero", "end <= start: 0; access_ok fails: EFAULT [S 5.6]"
     OVERFLOW_ZERO = "overflow_zero", "overflow: 0; access_ok fails: EFAULT [S 5.12]"
@@ -86,6 +99,7 @@ class ForkSequence(RuleValue):
 class LongtermApi(RuleValue):
     """How FOLL_LONGTERM is asked for and checked (B2)."""
 
+    NONE = "none", "does not exist: a long pin is a plain get_user_pages [S 3.17]"
     SEPARATE = "separate", "get_user_pages_longterm(): plain references, VMAs checked afterwards [S 4.20]"
     FLAG = "flag", "a flag; with FOLL_PIN only, else EINVAL"
 
@@ -100,6 +114,7 @@ class LongtermFileWrite(RuleValue):
 class ForceCow(RuleValue):
     """When FOLL_FORCE may write through a read-only entry (B2; S13, S14)."""
 
+    DROP_WRITE = "drop_write", "after a COW fault the walk no longer asks for write: Dirty COW [S <= 4.8]"
     COW_DIRTY = "cow_dirty", "after a COW fault, if the entry is dirty (FOLL_COW) [S 4.20, 5.6]"
     ANON_EXCLUSIVE = "anon_exclusive", "if the page is anonymous and exclusive (6.0) [S 6.0, 6.12]"
 
@@ -238,6 +253,28 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     dirty_without_buffers: DirtyWithoutBuffers
     dirty_warning: DirtyWarning
     stable_pages: StablePages
+    fork_pinned: ForkPinned
+    fast_gup: FastGup
+    slow_numa_fault: SlowNumaFault
+    tlb_flush: TlbFlush
+    table_free: TableFree
+    table_single_user: TableSingleUser
+    reclaim_flush: ReclaimFlush
+    flush_pending: FlushPending
+    mremap_flush: MremapFlush
+    thp_split: ThpSplit
+    collapse_sync: CollapseSync
+    uring_file: UringFile
+    uring_coalesce: UringCoalesce
+    uring_memlock: UringMemlock
+    fast_protnone: FastProtnone = FastProtnone.STOP
+    pte_special: PteSpecial = PteSpecial.YES
+    pte_read: PteRead = PteRead.ATOMIC
+    table_batch: TableBatch = TableBatch.ALLOCATED
+    table_sync: TableSync = TableSync.IPI
+    lazy_tlb: LazyTlb = LazyTlb.SKIP
+    catch_up: CatchUp = CatchUp.TLB_GEN
+    thp_enabled: ThpEnabled = ThpEnabled.MADVISE
     writeback_pinned: WritebackPinned = WritebackPinned.LIVE
     pin_under_writeback: PinUnderWriteback = PinUnderWriteback.ALLOWED
     pinned_on_lru: PinnedOnLru = PinnedOnLru.KEEP

@@ -23,8 +23,9 @@ from protocol.kernel import KernelBug, KernelWarning
 from protocol.memmap import Page, PageAlloc, PageBadCount, PageFlags, PageFree, PageGet, PageMapping, PagePut
 from protocol.memory import MemoryRead, MemoryWrite, MemoryZero
 from protocol.message import Tracepoint
-from protocol.mm import EntryChanged, Fault, Mkclean, PagesPinned, Unmap
+from protocol.mm import Fault, Mkclean, PagesPinned, Unmap
 from protocol.observer import FileSeen, VmstatSeen
+from protocol.pagetable import EntryChanged
 from protocol.reclaim import FreezeRefused, ReleaseBuffersDone
 
 LINES = 25

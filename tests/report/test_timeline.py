@@ -10,7 +10,7 @@ from gupsim.report.timeline import LANES
 from protocol.driver import Released
 from protocol.fs import BuffersAttached, BuffersReleased
 from protocol.kernel import KernelBug, KernelWarning
-from protocol.mm import EntryChanged
+from protocol.pagetable import EntryChanged
 from tests.checkers.history import FS, INO, History
 from tests.report.test_verdict import s01
 
