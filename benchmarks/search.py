@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from benchmarks import search_peers
+from benchmarks import search_peers, search_workers
 from benchmarks.contest import Contest, Ratio, cpu_clock
 from benchmarks.search_programs import race, shootdown
 from benchmarks.table import Row, compared, measured, skipped
@@ -52,7 +50,7 @@ def rows(rounds: int, *, short: bool) -> list[Row]:
     ]
     found += _again(rounds, 50 if short else 200)
     found += _peers()
-    found.append(_two_workers(short=short))
+    found += search_workers.rows(short=short)
     found.append(_against_spin(4, 2 if short else 3))
     return found
 
@@ -102,17 +100,18 @@ def _scenario(seconds: float) -> list[Row]:
     from gupsim.scenario.load import load
 
     runs = Runs(scenario_program(load(SCENARIO).scenario, kernel(ERA).rules))
-    executions = 0
+    executions = events = 0
     begin = cpu_clock()
     for _ in Dpor().executions(runs):
         executions += 1
+        events += len(runs.order)
         if cpu_clock() - begin > seconds:
             complete = False
             break
     else:
         complete = True
     spent = cpu_clock() - begin
-    said = f"{what}: executions of at most {runs.depth} events"
+    said = f"{what}: executions of {events / executions:.0f} events, at most {runs.depth}"
     rate = replace(measured(said, "executions/s", [executions / spent]), target=1_000.0)
     if complete:
         return [rate, measured(f"{what}, {executions:,} traces, time to verdict", "ms", [1e3 * spent])]
@@ -212,45 +211,6 @@ def _against(peer: str, name: str, program: Program[Any], explore: Callable[[], 
     if not complete:
         return [speed, skipped(said, "the peer did not come to an end", peer)]
     return [speed, Row(what=said, against=peer, value=median(verdicts), least=min(verdicts), most=max(verdicts))]
-
-
-def _two_workers(*, short: bool) -> Row:
-    """Wall time of one worker against that of two. Their start is not counted: it is the same for any search."""
-    what = "two workers, race of 4 clients x 2" if short else "two workers, race of 3 clients x 4"
-    against = "one worker"
-    cores = os.cpu_count() or 1
-    if cores < 2:
-        return skipped(what, "this machine has one core", against)
-    load = os.getloadavg()[0]
-    if load > cores:
-        return skipped(what, f"others are at work (load {load:.1f} on {cores} cores): wall time says nothing", against)
-    try:
-        from gupsim.explore.conduct import Limits, TreeSearch, conduct
-        from gupsim.explore.pools import Pool, processes
-        from gupsim.explore.subject import ProgramSubject
-    except ImportError as error:
-        return skipped(what, f"not there yet: {error}", against)
-
-    def searched(pool: Pool, clients: int, times: int) -> float:
-        subject = ProgramSubject("benchmarks.search_programs:race", (clients, times))
-        begin = time.perf_counter()
-        tally = conduct(TreeSearch(subject, []), pool, Limits(), wanted=[])
-        spent = time.perf_counter() - begin
-        if not tally.complete:
-            raise RuntimeError(f"the search with workers did not end: {tally.why}")
-        return spent
-
-    size = (4, 2) if short else (3, 4)
-    spent = []
-    for workers in (1, 2):
-        pool = Pool(partial(processes, workers))
-        try:
-            searched(pool, 3, 2)
-            spent.append([searched(pool, *size) for _ in range(3)])
-        finally:
-            pool.close()
-    gains = [one / two for one, two in zip(*spent, strict=True)]
-    return Row(what=what, against=against, value=median(gains), least=min(gains), most=max(gains), target=1.7)
 
 
 def _against_spin(clients: int, times: int) -> Row:

@@ -26,10 +26,11 @@ class TicketLock:
     name: as the kernel calls it, with its object: "page lock 7".
     """
 
-    __slots__ = ("_actor", "_holders", "_queue", "_shared", "name")
+    __slots__ = ("_address", "_holders", "_port", "_queue", "_shared", "name")
 
     def __init__(self, actor: Actor, name: str) -> None:
-        self._actor = actor
+        self._address = actor.address
+        self._port = actor.port
         self.name = name
         self._holders: list[str] = []
         self._shared = False
@@ -49,7 +50,7 @@ class TicketLock:
 
     def acquire(self, *, shared: bool = False) -> Awaitable[None]:
         """Take a ticket now; await the result to hold the lock."""
-        port = self._actor.port
+        port = self._port
         token = port.reserve()
         context = port.context
         self._note("queue", COMMUTE if shared else WRITE)
@@ -69,24 +70,24 @@ class TicketLock:
             return False
         self._note("queue", WRITE)
         self._shared = shared
-        self._holders.append(self._actor.port.context)
-        self._actor.port.lock_granted(-1, self.name, shared=shared)
+        self._holders.append(self._port.context)
+        self._port.lock_granted(-1, self.name, shared=shared)
         return True
 
     def release(self, context: str | None = None) -> None:
         """Give it back. context: the holder, if another context releases for it (end of I/O)."""
-        holder = self._actor.port.context if context is None else context
+        holder = self._port.context if context is None else context
         if not self._holders:
-            raise LockError(f"{self._actor.address}: {self.name} released by {holder}, but nobody holds it")
+            raise LockError(f"{self._address}: {self.name} released by {holder}, but nobody holds it")
         if holder not in self._holders:
             if self._shared:
-                raise LockError(f"{self._actor.address}: {self.name} released by {holder}, held by {self._holders}")
+                raise LockError(f"{self._address}: {self.name} released by {holder}, held by {self._holders}")
             holder = self._holders[0]
         self._holders.remove(holder)
         self._note("serving", COMMUTE)
-        self._actor.port.lock_released(self.name)
+        self._port.lock_released(self.name)
         if self._queue:
-            self._actor.port.trace(LockReleased(lock=self.name, holder=holder))
+            self._port.trace(LockReleased(lock=self.name, holder=holder))
         self._grant()
 
     def shared(self) -> _Shared:
@@ -125,8 +126,8 @@ class TicketLock:
         for ticket in self._queue:
             if ticket[0] == token:
                 self._queue.remove(ticket)
-                self._actor.port.lock_released(self.name)
-                self._actor.port.trace(LockReleased(lock=self.name, holder=ticket[2]))
+                self._port.lock_released(self.name)
+                self._port.trace(LockReleased(lock=self.name, holder=ticket[2]))
                 self._grant()
                 return
         self.release()
@@ -140,11 +141,13 @@ class TicketLock:
             self._shared = shared
             self._holders.append(context)
             if contended:
-                self._actor.port.trace(LockGranted(lock=self.name, holder=context))
-            self._actor.port.lock_granted(token, self.name, shared=shared)
+                self._port.trace(LockGranted(lock=self.name, holder=context))
+            self._port.lock_granted(token, self.name, shared=shared)
 
     def _note(self, field: str, mode: int) -> None:
-        self._actor.port.recorder.note(self.name, field, mode)
+        recorder = self._port.recorder
+        if recorder.looking:
+            recorder.note(self.name, field, mode)
 
 
 class _Shared:
@@ -171,35 +174,35 @@ class WaitQueue:
     event that makes it true. So no wake-up is lost and nobody spins.
     """
 
-    __slots__ = ("_actor", "_tokens", "name")
+    __slots__ = ("_port", "_tokens", "name")
 
     def __init__(self, actor: Actor, name: str) -> None:
-        self._actor = actor
+        self._port = actor.port
         self.name = name
         self._tokens: list[int] = []
 
     def sleep(self) -> Awaitable[None]:
         """Sleep until the next `wake_all`."""
-        token = self._actor.port.reserve()
-        self._actor.port.recorder.note(self.name, "sleepers", COMMUTE)
-        self._actor.port.waits(token, self.name)
+        token = self._port.reserve()
+        self._port.recorder.note(self.name, "sleepers", COMMUTE)
+        self._port.waits(token, self.name)
         self._tokens.append(token)
         return self._woken(token)
 
     def wake_all(self) -> None:
         """Wake everyone who sleeps now."""
         # A wake of nobody only looks: two of them need no order.
-        self._actor.port.recorder.note(self.name, "sleepers", READ | WRITE if self._tokens else READ)
+        self._port.recorder.note(self.name, "sleepers", READ | WRITE if self._tokens else READ)
         tokens, self._tokens = self._tokens, []
         for token in tokens:
-            self._actor.port.wake(token)
+            self._port.wake(token)
 
     @types.coroutine
     def _woken(self, token: int) -> Generator[int, Any, None]:
         try:
             yield token
         except Cancelled:
-            self._actor.port.recorder.note(self.name, "sleepers", READ | WRITE)
+            self._port.recorder.note(self.name, "sleepers", READ | WRITE)
             if token in self._tokens:
                 self._tokens.remove(token)
             raise

@@ -36,7 +36,8 @@ class Refs:
 
     def read(self, row: int) -> int:
         """The count."""
-        self._recorder.note(self.field, row, READ)
+        if self._recorder.looking:
+            self._recorder.note(self.field, row, READ)
         return self.counts[row]
 
     def set(self, row: int, value: int) -> None:
@@ -48,25 +49,27 @@ class Refs:
 
     def get(self, row: int, amount: int, ledger: str = "") -> None:
         """Add references; the caller knows that the object is alive."""
-        # A get that wraps would take the standing reference from under puts that commute with it.
-        commutes = bool(ledger) and self.counts[row] < _FAR
-        self._recorder.note(self.field, row, COMMUTE if commutes else WRITE)
+        recorder = self._recorder
+        if recorder.looking:
+            # A get that wraps would take the standing reference from under puts that commute with it.
+            commutes = bool(ledger) and self.counts[row] < _FAR
+            recorder.note(self.field, row, COMMUTE if commutes else WRITE)
+            if ledger:
+                # One context may be at work in two places (ask_all): then its gets and puts must not commute.
+                recorder.aside(self.field, (row, ledger), COMMUTE)
         self.counts[row] = _int32(self.counts[row] + amount)
-        if ledger:
-            # One context may be at work in two places (ask_all): then its gets and puts must not commute.
-            self._recorder.aside(self.field, (row, ledger), COMMUTE)
         self._enter(row, ledger, amount)
 
     def put(self, row: int, amount: int, ledger: str = "") -> bool:
         """Drop references; True if the count is now 0."""
-        commutes = False
-        if self._recorder.log is not None:
+        recorder = self._recorder
+        if recorder.looking:
             held = self._ledgers.get(row, {})
             standing = self.counts[row] - sum(held.values())
             commutes = bool(ledger) and held.get(ledger, 0) >= amount and standing >= 1
-        self._recorder.note(self.field, row, COMMUTE if commutes else READ | WRITE)
-        if ledger:
-            self._recorder.aside(self.field, (row, ledger), READ | WRITE)
+            recorder.note(self.field, row, COMMUTE if commutes else READ | WRITE)
+            if ledger:
+                recorder.aside(self.field, (row, ledger), READ | WRITE)
         self.counts[row] = _int32(self.counts[row] - amount)
         self._enter(row, ledger, -amount)
         return self.counts[row] == 0

@@ -37,18 +37,18 @@ class Column:
         return len(self.data)
 
     def __getitem__(self, row: int) -> int:
-        if self._recorder.log is not None:
+        if self._recorder.looking:
             self._recorder.note(self.field, row, READ)
         return int(self.data[row])
 
     def __setitem__(self, row: int, value: int) -> None:
-        if self._recorder.log is not None:
+        if self._recorder.looking:
             self._recorder.note(self.field, row, WRITE)
         self.data[row] = value
 
     def add(self, row: int, amount: int) -> None:
         """Add without looking at the result."""
-        if self._recorder.log is not None:
+        if self._recorder.looking:
             self._recorder.note(self.field, row, COMMUTE)
         self.data[row] += amount
 
@@ -77,7 +77,7 @@ class Bits:
         return int(before & touched)
 
     def _note(self, row: int, mask: int, mode: int) -> None:
-        if self._recorder.log is None:
+        if not self._recorder.looking:
             return
         while mask:
             bit = mask & -mask
@@ -106,22 +106,27 @@ class Map(Generic[K, V]):
     @overload
     def get(self, key: K, default: V) -> V: ...
     def get(self, key: K, default: V | None = None) -> V | None:
-        self._recorder.note(self.field, key, READ)
+        if self._recorder.looking:
+            self._recorder.note(self.field, key, READ)
         return self._data.get(key, default)
 
     def __getitem__(self, key: K) -> V:
-        self._recorder.note(self.field, key, READ)
+        if self._recorder.looking:
+            self._recorder.note(self.field, key, READ)
         return self._data[key]
 
     def __contains__(self, key: K) -> bool:
-        self._recorder.note(self.field, key, READ)
+        if self._recorder.looking:
+            self._recorder.note(self.field, key, READ)
         return key in self._data
 
     def __setitem__(self, key: K, value: V) -> None:
-        self._recorder.note(self.field, key, WRITE)
-        self._recorder.aside(self.field, key, READ)
-        if key not in self._data:
-            self._recorder.note(self.field, self._ALL, self._MEMBERSHIP)
+        recorder = self._recorder
+        if recorder.looking:
+            recorder.note(self.field, key, WRITE)
+            recorder.aside(self.field, key, READ)
+            if key not in self._data:
+                recorder.note(self.field, self._ALL, self._MEMBERSHIP)
         self._data[key] = value
 
     def pop(self, key: K) -> V | None:
@@ -197,17 +202,17 @@ class Field(Generic[V]):
     def __get__(self, entity: Entity | None, owner: type[Entity]) -> Any:
         if entity is None:
             return self
-        if entity._recorder.log is not None:
+        if entity._recorder.looking:
             entity._recorder.note(entity.name, self.name, READ)
         return entity._values.get(self.name, self.default)
 
     def __set__(self, entity: Entity, value: V) -> None:
-        if entity._recorder.log is not None:
+        if entity._recorder.looking:
             entity._recorder.note(entity.name, self.name, WRITE)
         entity._values[self.name] = value
 
     def add(self, entity: Entity, amount: Any) -> None:
         """Add without looking at the result."""
-        if entity._recorder.log is not None:
+        if entity._recorder.looking:
             entity._recorder.note(entity.name, self.name, COMMUTE)
         entity._values[self.name] = entity._values.get(self.name, self.default) + amount

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, refuse, say_json, stderr, stdout, warn
+from gupsim.cli.file_kind import elsewhere
 from gupsim.cli.options import JsonOption
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def replay(
 
     try:
         recording = load(file)
+    except ReplayError as error:
+        refuse(f"replay: {error}{elsewhere(file, 'replay')}")
+    try:
         replayed = play_again(recording, name=file, scenario=scenario, fallback=fallback)
     except ReplayError as error:
         refuse(f"replay: {error}")

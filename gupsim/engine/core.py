@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from types import CoroutineType
@@ -28,6 +29,9 @@ dst, src and cause_src are ranks of addresses in sorted order; (src, seq) names 
 
 ROOT: Final = -1
 """Rank of the outside world, which sends the first messages."""
+
+_checked: Final = functools.lru_cache(maxsize=1024)(check_address)
+"""A search makes the same actors again and again: a fifth of an actor is the check of its address."""
 
 _AT_REST: Final[Item] = (0, ROOT, ROOT, 0, None, -1, False, "", ROOT, 0)
 
@@ -83,7 +87,7 @@ class Core:
             raise EngineError(f"{address}: the world is sealed; actors are added before it runs")
         if address in self._by_address:
             raise EngineError(f"two actors at {address}")
-        port = self.port_type(self, check_address(address), self.recorder)
+        port = self.port_type(self, _checked(address), self.recorder)
         self._by_address[address] = port
         return port
 
@@ -162,8 +166,12 @@ class Core:
         if self.on_tracepoint is not None:
             self.on_tracepoint(port, tracepoint)
         if self.watched:
-            for dst, message in self.watched.get(str(tracepoint.__struct_config__.tag), ()):
-                port.send(dst, message)
+            self.tell(port, tracepoint)
+
+    def tell(self, port: ActorPort, tracepoint: Tracepoint) -> None:
+        """Send what `watch` asked for."""
+        for dst, message in self.watched.get(str(tracepoint.__struct_config__.tag), ()):
+            port.send(dst, message)
 
     def watch(self, name: str, dst: str, message: Message) -> None:
         """Whoever emits the tracepoint `name` also sends `message` to `dst`: how a script hears of the kernel."""

@@ -9,3 +9,7 @@ class ExploreError(Exception):
 
 class ExploreFailed(Exception):
     """A job failed: the model or the search is at fault."""
+
+
+class WorkersGone(Exception):
+    """Whoever worked is not there any more, and nobody can be found in their place: the search can go on later."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gupsim.explore.tally import ANY, Tally
-from gupsim.scenario.choices import Kernel, kernel_of
+from gupsim.scenario.choices import Kernel, expected_kernel
 from gupsim.scenario.model import Scenario
 
 
@@ -86,7 +86,7 @@ class Outcome(msgspec.Struct, frozen=True):
 def goals_of(scenario: Scenario) -> tuple[Goal, ...]:
     """What the file expects, kernel by kernel; its own kernel if it expects nothing."""
     found = [
-        Goal(kernel_of(text, scenario.kernel), expected.reachable, expected.unreachable)
+        Goal(expected_kernel(scenario, text), expected.reachable, expected.unreachable)
         for text, expected in scenario.expectations.items()
     ]
     return tuple(found)

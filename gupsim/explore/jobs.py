@@ -38,6 +38,7 @@ def run_job(work: bytes) -> bytes:
             assert wanted.draw is not None
             answer = _drawn(wanted.draw)
     except Exception as error:  # noqa: BLE001 - the other side has to say it; a pickled exception would not do
+        _mine.searcher = None  # in the middle of something
         answer = Answer(Tables(), [], f"{type(error).__name__}: {error}")
     return msgspec.msgpack.encode(answer)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from gupsim.explore.subject import Subject, program_of
 from gupsim.explore.tally import enough
+from gupsim.explore.traces import NamedTraces
 from gupsim.explore.wire import Answer, Found, Job, OrderObjects, Packer, Part, Planned, TreeNode, Unpacker
 from gupsim.explore.wire import mask_words as words
 from gupsim.search.access import NOTHING
@@ -28,55 +29,43 @@ class PartialDpor(Dpor):
     def __init__(self, subject: Subject) -> None:
         super().__init__()
         self._runs = Runs(program_of(subject))
+        self._traces = self._runs.traces = NamedTraces(self._runs.order, self._runs.names)
         self._objects = OrderObjects(self._runs.order, self._runs.names)
         self._packer = Packer(self._runs.names, self._objects)
         self._leaf = 0
+        self._outside = False
         self._wanted: frozenset[str] = frozenset()
         self._reported: list[Planned] = []
-        self._marks: list[int] = []
-        self._hashes: dict[int, int] = {0: 0}
 
     def work(self, job: Job) -> Answer:
         """All leaves of a job, one after the other, as long as the budget lasts."""
-        self._runs.shrink(0)
-        self._marks.clear()
         self._packer = Packer(self._runs.names, self._objects)
-        paths = _paths(job, Unpacker(job.tables, self._runs.names, self._objects))
-        left = job.budget
         self._wanted = frozenset(job.wanted)
+        left = job.budget
         parts: list[Part] = []
-        before: list[Node] = []
-        for path in paths:
+        for path in _paths(job, Unpacker(job.tables, self._runs.names, self._objects)):
             part = Part()
             if left > 0:
-                part = self._part(path, before, left)
+                part = self._part(path, left)
                 left -= part.executions
                 if enough(self._wanted, {found.kind for found in part.found}):
                     left = 0
-                before = path
             parts.append(part)
         return Answer(self._packer.tables, parts)
 
-    def _part(self, path: list[Node], before: list[Node], budget: int) -> Part:
+    def _part(self, path: list[Node], budget: int) -> Part:
         """Everything below the last node of `path`."""
-        common = 0
-        while common + 1 < min(len(path), len(before)) and path[common + 1] is before[common + 1]:
-            common += 1
-        self._shrink(common)
-        for node, child in pairwise(path):
-            node.branch = node.children.index(child)
-        self._path = path[: common + 1]
-        self._leaf = len(path) - 1
+        self._go_to(path)
         self._reported = []
         leaf = path[-1]
-        part = Part(found=[], traces=b"")
+        part = Part(found=[])
         traces = bytearray()
         found: dict[str, Found] = {}
         blocked = self.blocked
         while True:
             execution = self._explore()
             self._reverse_races()
-            traces += self._trace().to_bytes(8, "little")
+            traces += self._traces.encoded()
             note(execution, part.executions, found, self._packer)
             part.executions += 1
             part.cut += execution.cut
@@ -95,6 +84,21 @@ class PartialDpor(Dpor):
         leaf.branch = 0
         return part
 
+    def _go_to(self, path: list[Node]) -> None:
+        """Explore next what is below the last of these nodes. What this path has in common with the one of the last
+        execution, be it of an earlier job, is known already."""
+        mids = self._runs.order.mids
+        common = 0
+        while common < min(len(mids), len(path) - 1) and mids[common] == path[common + 1].mid:
+            common += 1
+        self._runs.shrink(common)
+        for number, (node, child) in enumerate(pairwise(path)):
+            node.branch = node.children.index(child)
+            if number < common:
+                child.sleepers = [other for other in node.asleep() if not other.access.clashes(child.access)]
+        self._path = path[: common + 1]
+        self._leaf = len(path) - 1
+
     def _backtrack(self) -> bool:
         path = self._path
         while len(path) - 1 > self._leaf:
@@ -103,16 +107,17 @@ class PartialDpor(Dpor):
             node.children[node.branch].children = []
             node.branch += 1
             if node.branch < len(node.children):
-                self._shrink(len(path) - 1)
+                self._runs.shrink(len(path) - 1)
                 return True
         return False
 
-    def _shrink(self, length: int) -> None:
-        self._runs.shrink(length)
-        del self._marks[length:]
+    def _end_trial(self, leaf: Node | None) -> None:
+        # Whoever explores a leaf outside has to run it himself.
+        super()._end_trial(None if self._outside else leaf)
 
     def _planned(self, first: int, rest: Rest, reversal: Reversal) -> None:
-        if first >= self._leaf:
+        self._outside = first < self._leaf
+        if not self._outside:
             return
         order, packer = self._runs.order, self._packer
         places = {number: place for place, number in enumerate(members(rest.events))}
@@ -138,25 +143,6 @@ class PartialDpor(Dpor):
             branch = node.branch if id(node) in on_path else 0
             stack += reversed([(child, place < branch) for place, child in enumerate(node.children)])
         return packed
-
-    def _trace(self) -> int:
-        """The trace of the execution, as a number that is the same in every process."""
-        order, marks = self._runs.order, self._marks
-        for number in range(len(marks), len(order.mids)):
-            causes = sorted(marks[other] for other in members(order.direct[number]))
-            marks.append(hash((self._hash(order.mids[number]), *causes)))
-        return hash(tuple(sorted(marks))) & (1 << 64) - 1
-
-    def _hash(self, mid: int) -> int:
-        names, hashes = self._runs.names, self._hashes
-        above = []
-        while mid not in hashes:
-            above.append(mid)
-            mid = names.parents[mid]
-        value = hashes[mid]
-        for named in reversed(above):
-            value = hashes[named] = hash((value, names.step(named) + 2))  # hash(-1) is hash(-2)
-        return value
 
 
 def _paths(job: Job, tables: Unpacker) -> list[list[Node]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from typing import Any, Final, Generic, TypeVar
 
-from gupsim.explore.errors import ExploreError, ExploreFailed
+from gupsim.explore.errors import ExploreError, ExploreFailed, WorkersGone
+from gupsim.explore.garbage import collect_less
 from gupsim.explore.jobs import run_job
 
 T = TypeVar("T")
@@ -45,8 +49,9 @@ def processes(workers: int) -> Executor:
     """Worker processes on this machine; one needs no other process."""
     if workers == 1:
         return Here()
-    # Spawned: a fork would copy whatever threads and locks the caller has.
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+    # Spawned: a fork would copy whatever threads and locks the caller has, and the fork server of Python 3.11 imports
+    # from another path than the caller, so that it may find another gupsim.
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin)
 
 
 def dask(address: str) -> Executor:
@@ -59,6 +64,8 @@ def dask(address: str) -> Executor:
         client: Any = Client(address, timeout="3s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise ExploreError(f"--dask: no scheduler answers at {address}: {error}") from None
+    # If the scheduler dies it would say so with three tracebacks; `Window` says it in a line.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     return _OnDask(client)
 
 
@@ -68,6 +75,11 @@ class _OnDask(Executor):
     def __init__(self, client: Any) -> None:
         self._client = client
         self._executor = client.get_executor(pure=False)
+
+    @property
+    def gone(self) -> bool:
+        """True if the scheduler is: what is given out then would never be answered."""
+        return bool(self._client.status != "running")
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = self._executor.submit(fn, *args, **kwargs)
@@ -86,12 +98,16 @@ class Pool:
         self._executor = make()
         self.replaced = 0
 
+    @property
+    def gone(self) -> bool:
+        """True if nobody will answer any more."""
+        return isinstance(self._executor, _OnDask) and self._executor.gone
+
     def submit(self, job: bytes) -> Future[bytes]:
         """Give out a job."""
         try:
             return self._executor.submit(run_job, job)
-        except BrokenExecutor as error:
-            # Found out when its answer is taken.
+        except Exception as error:  # noqa: BLE001 - found out when its answer is taken
             broken: Future[bytes] = Future()
             broken.set_exception(error)
             return broken
@@ -137,17 +153,26 @@ class Window(Generic[T]):
         self._under_way.append((ticket, job, self._pool.submit(job)))
 
     def take(self, tick: Callable[[], None]) -> tuple[T, bytes]:
-        """The answer of the oldest job. tick: called every now and then; what it raises ends the wait."""
+        """The answer of the oldest job. tick: called every now and then; what it raises ends the wait.
+
+        WorkersGone if the executor gives up: a job itself never raises anything.
+        """
         while True:
             ticket, _, future = self._under_way[0]
             tick()
             try:
                 answer = future.result(TICK)
             except TimeoutError:
+                if self._pool.gone:
+                    raise WorkersGone("the workers are gone: the scheduler does not answer any more") from None
                 continue
             except BrokenExecutor:
                 self._again()
                 continue
+            except Exception as error:
+                # A job that is lost has no message: Dask cancels those of a scheduler that died.
+                why = f"{type(error).__name__}: {error}" if str(error) else "what was under way is lost"
+                raise WorkersGone(f"the workers are gone: {why}") from error
             self._under_way.popleft()
             self._lost = 0
             return ticket, answer
@@ -182,6 +207,17 @@ def _end(executor: Executor) -> None:
         worker.kill()
 
 
-def _ignore_interrupts() -> None:
+def _begin() -> None:
+    """What a worker process does first."""
     # Ctrl-C goes to the whole group of processes; the one that owns the search ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # That one may be killed; then nobody is left to say that there is no more work.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    collect_less()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

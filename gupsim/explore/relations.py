@@ -5,6 +5,14 @@ actor, from its recorded state, has its order there. A checker that compares wha
 order that no actor knows of: that order is named here. The rest needs nothing:
 
 kernel-bug       is a tracepoint by itself.
+pin-incoherent   HELD: a page is replaced in mm, its references are dropped in memmap. That a call returned it before or
+                 after it was replaced is all the same: it is held in both cases.
+table-use-       the read and the release of a table page are both of mm, and touch its generation.
+after-free
+stale-tlb        STALE: an access through a cached translation (cpu) against the return of the system call that revoked
+                 it, and against the entry that allows it again (mm). LIFE: the same access against the release of the
+                 frame. That a CPU was spared is told by that CPU.
+torn-entry       what a walk read, it read after it was stored, at the same actor.
 refcount         compares what `memmap` emits with the counts that the same event touched; a page is freed by an event
                  that reads its count, and so after all gets and puts before it.
 misidentified-   the answer and the pins are read by the same event of `memmap`.
@@ -29,22 +37,28 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final, TypeAlias
 
 from actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.checkers.ledger import GUP_KINDS
 from gupsim.engine.port import ActorPort
 from protocol.address import host_of
 from protocol.block import BlockWrite
+from protocol.cpu import CpuAccess
 from protocol.dma import DmaAccess, DmaStart
 from protocol.driver import Registered, Released
 from protocol.flusher import WritebackSkip
 from protocol.fs import CacheDrop, DiscardDirty, FileBlock, FsyncBegin, FsyncEnd
-from protocol.memmap import Page, PageAlloc, PageFlags, PageFree, PageMapping
-from protocol.memory import MemoryWrite, MemoryZero
+from protocol.gup import PageReplaced
+from protocol.memmap import Page, PageAlloc, PageFlags, PageFree, PageMapping, PagePut
+from protocol.memory import PAGE_SIZE, MemoryWrite, MemoryZero
 from protocol.message import Tracepoint
-from protocol.mm import Mkclean
+from protocol.mm import Mkclean, MmLayout
+from protocol.pagetable import EntryChanged
 
 LIFE: Final = "life"
 FRAME: Final = "frame"
 BEGUN: Final = "begun"
 ENDED: Final = "ended"
+HELD: Final = "held"
+STALE: Final = "stale"
 
 _JUDGED_FLAGS: Final = int(Page.DIRTY | Page.WRITEBACK)
 
@@ -81,6 +95,33 @@ def _dropped(host: str, point: Any) -> Related:
     return (((FRAME, host, point.pfn), READ),) if not point.dirty else ()
 
 
+def _put(host: str, point: Any) -> Related:
+    return (((HELD, host), COMMUTE),) if point.kind in GUP_KINDS else ()
+
+
+def _replaced(host: str, _: Any) -> Related:
+    return (((HELD, host), READ),)
+
+
+def _used(host: str, point: Any) -> Related:
+    if not point.cached:
+        return ()
+    return ((STALE, host, point.mm, point.address // PAGE_SIZE), READ), ((LIFE, host, point.pfn), READ)
+
+
+def _laid_out(host: str, point: Any) -> Related:
+    return _pages(host, point) if point.what in ("munmap", "mprotect", "mremap", "dontneed") else ()
+
+
+def _mapped(host: str, point: Any) -> Related:
+    return _pages(host, point) if point.now.startswith(("ro", "rw")) else ()
+
+
+def _pages(host: str, point: Any) -> Related:
+    first = point.address // PAGE_SIZE
+    return tuple(((STALE, host, point.mm, page), COMMUTE) for page in range(first, first + point.pages))
+
+
 def _began(host: str, _: Any) -> Related:
     return (((BEGUN, host), READ),)
 
@@ -108,6 +149,11 @@ _ABOUT: Final[dict[type[Tracepoint], Callable[[str, Any], Related]]] = {
     PageFree: _freed,
     DmaStart: _accessed,
     DmaAccess: _accessed,
+    CpuAccess: _used,
+    MmLayout: _laid_out,
+    EntryChanged: _mapped,
+    PagePut: _put,
+    PageReplaced: _replaced,
     CacheDrop: _dropped,
     FsyncBegin: _began,
     FsyncEnd: _returned,

@@ -11,7 +11,7 @@ import msgspec
 
 from gupsim.explore import state as states
 from gupsim.explore.conduct import BUDGET, DrawnSearch, Interrupted, Limits, TreeSearch, conduct
-from gupsim.explore.errors import ExploreError
+from gupsim.explore.errors import ExploreError, WorkersGone
 from gupsim.explore.goals import Goal, Outcome
 from gupsim.explore.interleavings import conduct_dfs
 from gupsim.explore.pools import Pool
@@ -41,8 +41,8 @@ class Watcher(Protocol):
 class Session:
     """What is to be searched, and what came of it so far.
 
-    outcomes: of the goals that are over, and of the one that was stopped. interrupted: by Ctrl-C. save_replay: writes
-    a replay file and gives its name, "" for none.
+    outcomes: of the goals that are over, and of the one that was stopped. interrupted: by Ctrl-C. gone: why nobody
+    works any more, "" if somebody does. save_replay: writes a replay file and gives its name, "" for none.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Session:
         self.keep_going = keep_going
         self.save_replay = save_replay
         self.interrupted = False
+        self.gone = ""
         self._outcomes: dict[int, Outcome] = {}
         self._stopped: dict[int, TreeSearch | DrawnSearch] = {}
 
@@ -81,12 +82,16 @@ class Session:
             except Interrupted as stop:
                 self.interrupted = True
                 tally = search.tally if search is not None else stop.args[0]
+            except WorkersGone as gone:
+                assert search is not None  # dfs needs no workers
+                self.gone = str(gone)
+                tally = search.tally
             outcome = Outcome(goal, tally, self._replays(goal, tally))
             self._outcomes[number] = outcome
             watcher.ends(outcome)
             if search is not None and self._unfinished(goal, tally):
                 self._stopped[number] = search
-            if self.interrupted:
+            if self.interrupted or self.gone:
                 return
 
     @property
@@ -209,10 +214,19 @@ class Session:
 def _stored(goal: Goal) -> states.StoredGoal:
     chosen = goal.kernel
     rules = {rule: str(getattr(chosen.rules, rule).value) for rule in RULES}
-    return states.StoredGoal(chosen.era, chosen.policies, chosen.settings, rules, goal.reachable, goal.unreachable)
+    return states.StoredGoal(
+        chosen.era,
+        chosen.policies,
+        chosen.settings,
+        rules,
+        goal.reachable,
+        goal.unreachable,
+        platform=chosen.platform,
+    )
 
 
 def _goal(stored: states.StoredGoal) -> Goal:
     # All rules are set one by one, and then called as they were chosen.
     rules = kernel(stored.era, (), stored.rules.items()).rules
-    return Goal(Kernel(stored.era, stored.policies, stored.settings, rules), stored.reachable, stored.unreachable)
+    chosen = Kernel(stored.era, stored.policies, stored.settings, rules, stored.platform)
+    return Goal(chosen, stored.reachable, stored.unreachable)

@@ -45,6 +45,7 @@ class StoredGoal(msgspec.Struct, array_like=True, frozen=True):
     replays: dict[str, str] = {}
     tree: StoredTree | None = None
     drawn: int = 0
+    platform: str = "x86"
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):

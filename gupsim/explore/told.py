@@ -56,7 +56,8 @@ def print_end(console: Console, session: Session) -> None:
 
 
 def session_json(session: Session) -> dict[str, Any]:
-    """The object of --json. With one kernel, `kernel` and `policies` name it; with several, see `searches`."""
+    """The object of --json. With one kernel, `kernel`, `platform` and `policies` name it; with several,
+    see `searches`."""
     outcomes = session.outcomes
     single = outcomes[0].goal.kernel if len(session.goals) == 1 and outcomes else None
     tallies = [outcome.tally for outcome in outcomes]
@@ -65,6 +66,7 @@ def session_json(session: Session) -> dict[str, Any]:
         "file": session.loaded.file,
         "digest": session.loaded.digest,
         "kernel": single.era if single else None,
+        "platform": single.platform if single else None,
         "policies": list(single.policies) if single else None,
         "strategy": session.strategy,
         "verdict": {True: "held", False: "failed", None: "undecided"}[session.held],
@@ -84,6 +86,7 @@ def _search_json(outcome: Outcome) -> dict[str, Any]:
     tally, chosen = outcome.tally, outcome.goal.kernel
     return {
         "kernel": chosen.era,
+        "platform": chosen.platform,
         "policies": list(chosen.policies),
         "settings": dict(chosen.settings),
         "verdict": outcome.verdict,

@@ -20,8 +20,9 @@ class Branch:
     """A node of the tree.
 
     mid, access: the event; children: what was planned to come next, oldest first. state: of a leaf, PLANNED, RUNNING
-    or DONE; a node with children is done when they are. whole: all that extends its path is explored below it, so
-    that nothing that leads here needs to be planned: true for every leaf that a worker has begun with.
+    or DONE; a node with children is DONE if they were when somebody looked last. whole: all that extends its path is
+    explored below it, so that nothing that leads here needs to be planned: true for every leaf that a worker has begun
+    with.
     """
 
     __slots__ = ("access", "children", "mid", "parent", "state", "whole")
@@ -65,21 +66,24 @@ class Tree:
         stack: list[tuple[Branch, int, float]] = [(self.root, 0, 0.0)]
         while True:
             node, place, share = stack.pop()
-            if place < len(node.children):
+            if node.state == DONE:
+                share = 1.0
+            elif place < len(node.children):
                 stack.append((node, place + 1, share))
                 stack.append((node.children[place], 0, 0.0))
                 continue
-            if node.children:
+            elif node.children:
                 share /= len(node.children)
-                # What comes before it in the tree may still add to it, unless it is whole.
-                if all(child.state == DONE for child in node.children) and (node.whole or all_done_before):
+                if all(child.state == DONE for child in node.children):
                     node.state = DONE
-                    node.children = []
             else:
-                share = float(node.state == DONE)
+                share = 0.0
+                all_done_before = False
                 if node.state == PLANNED:
                     planned.append(node)
-                all_done_before &= node.state == DONE
+            # What comes before it in the tree may still add to it, unless it is whole.
+            if node.state == DONE and (node.whole or all_done_before):
+                node.children = []
             if not stack:
                 self.finished = share
                 return planned
@@ -89,37 +93,44 @@ class Tree:
     def job(self, subject: Subject, leaves: list[Branch], budget: int, wanted: list[str]) -> Job:
         """A job for some leaves: the part of the tree that concerns them."""
         packer = Packer(self.names, self.objects)
-        paths = {id(node): node for leaf in leaves for node in leaf.path()}
         targets = set(map(id, leaves))
+        on_paths = _on_paths(leaves)
         packed: list[TreeNode] = []
         places: dict[int, int] = {}
-        stack = [self.root]
+        stack = [(self.root, False)]
         while stack:
-            node = stack.pop()
+            node, later = stack.pop()
             if id(node) in targets:
                 places[id(node)] = len(packed)
-            children = [] if node.whole and id(node) not in paths else node.children
+            # Reversals go to later branches than their leaf's; what may come below a whole node is its own affair.
+            children = node.children if id(node) in on_paths or (later and not node.whole) else []
             packed.append(TreeNode(packer.name(node.mid), packer.access(node.access), len(children)))
-            stack += reversed(children)
+            below = []
+            for child in children:
+                below.append((child, later))
+                later = later or id(child) in on_paths
+            stack += reversed(below)
         for leaf in leaves:
             leaf.state = RUNNING
             leaf.whole = True
         return Job(subject, packer.tables, packed, [places[id(leaf)] for leaf in leaves], budget, wanted)
 
-    def take(self, leaf: Branch, part: Part, tables: Unpacker) -> None:
-        """A part is back: plan what it reported, and what it left."""
+    def take(self, leaf: Branch, part: Part, tables: Unpacker) -> int:
+        """A part is back: plan what it reported, and what it left. How many leaves became planned."""
         if not part.executions:
             leaf.state = PLANNED
-            return
+            return 1
         path = leaf.path()
-        for planned in part.planned:
-            node = path[planned.first]
-            self._plan(planned, tables, node, node.children.index(path[planned.first + 1]) + 1)
+        planned = 0
+        for reversal in part.planned:
+            node = path[reversal.first]
+            planned += self._plan(reversal, tables, node, node.children.index(path[reversal.first + 1]) + 1)
         if part.rest is None:
             leaf.state = DONE
-            return
+            return planned
         leaf.state = PLANNED
         graft(leaf, part.rest, tables)
+        return planned + sum(not node.children and not node.done for node in part.rest)
 
     def give_back(self) -> None:
         """What is under way is planned again."""
@@ -138,18 +149,19 @@ class Tree:
                 yield node
 
     @staticmethod
-    def _plan(planned: Planned, tables: Unpacker, node: Branch, first: int) -> None:
+    def _plan(planned: Planned, tables: Unpacker, node: Branch, first: int) -> bool:
+        """Insert a reversal below `node`, from its child number `first` on; False if something as good is there."""
         sequence = Sequence(planned, tables)
         children = node.children[first:]
         while True:
             child = next((child for child in children if sequence.takes(child)), None)
             if child is None:
                 sequence.append_to(node)
-                return
+                return True
             node = child
             children = node.children
             if node.whole or not children or sequence.empty:
-                return
+                return False
 
 
 class Sequence:
@@ -189,11 +201,26 @@ class Sequence:
 
     def append_to(self, node: Branch) -> None:
         """What is left becomes a branch of its own."""
+        above: Branch | None = node
+        while above is not None and above.state == DONE:
+            above.state = PLANNED
+            above = above.parent
         left = self._left | (1 << self._last if self._open else 0)
         for number in members(left):
             child = Branch(self._mids[number], self._accesses[number], node)
             node.children.append(child)
             node = child
+
+
+def _on_paths(leaves: list[Branch]) -> set[int]:
+    """The ids of these nodes and of all above them."""
+    found: set[int] = set()
+    for leaf in leaves:
+        node: Branch | None = leaf
+        while node is not None and id(node) not in found:
+            found.add(id(node))
+            node = node.parent
+    return found
 
 
 def graft(leaf: Branch, packed: list[TreeNode], tables: Unpacker) -> None:

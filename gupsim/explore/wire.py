@@ -87,8 +87,8 @@ class Found(msgspec.Struct, array_like=True):
 
 
 class Part(msgspec.Struct, array_like=True):
-    """What came of one leaf, or of a draw. traces: of each execution, 8 bytes. rest: what is left below the leaf, None
-    if nothing; executions 0: nobody has begun with it."""
+    """What came of one leaf, or of a draw. traces: of each execution, as `NamedTraces` encodes it. rest: what is left
+    below the leaf, None if nothing; executions 0: nobody has begun with it."""
 
     executions: int = 0
     events: int = 0

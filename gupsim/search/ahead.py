@@ -13,7 +13,7 @@ from gupsim.search.runs import Runs
 
 
 class Happened(NamedTuple):
-    """An event, as `Order.add` takes it."""
+    """A delivery, as `Order.add` takes it."""
 
     mid: int
     rank: int
@@ -21,15 +21,24 @@ class Happened(NamedTuple):
     footprint: Footprint
     observed: dict[Hashable, int]
 
+    @property
+    def quiet(self) -> bool:
+        """True if it touched nothing."""
+        return not (self.footprint or self.observed)
+
 
 class Ahead:
-    """An execution that has been run and waits for its turn: its events from number `first` on."""
+    """An execution that has been run and waits for its turn.
 
-    __slots__ = ("__weakref__", "events", "execution", "first")
+    first: events in common with the execution that showed it; start: deliveries in common. rest: all that follow.
+    """
 
-    def __init__(self, first: int, events: list[Happened], execution: Execution) -> None:
+    __slots__ = ("__weakref__", "execution", "first", "rest", "start")
+
+    def __init__(self, first: int, start: int, rest: list[Happened], execution: Execution) -> None:
         self.first = first
-        self.events = events
+        self.start = start
+        self.rest = rest
         self.execution = execution
 
 
@@ -37,26 +46,35 @@ class Trial:
     """A run to learn what an event touches in another place than where it was seen.
 
     If that place turns out to be worth exploring, the run goes on to its end, and nothing was in vain.
+    first: the event of the current execution before which it branches off.
     """
 
-    def __init__(self, runs: Runs, prefix: list[int]) -> None:
+    def __init__(self, runs: Runs, first: int) -> None:
+        order = runs.order
         self._runs = runs
-        self._prefix = prefix
-        self._run = runs.open(prefix)
-        self._events: list[Happened] = []
+        self._first = first
+        self._prefix = order.deliveries[: order.start_of(first)]
+        self._run = runs.open(self._prefix)
+        self._rest: list[Happened] = []
         self._run.world.recorder.looking = True
 
     def play(self, mids: Iterable[int]) -> Access:
-        """Deliver these; what the event of the last touches."""
-        with fence(self._run.core.running):
+        """Deliver these, and what touches nothing but leads to them; what the event of the last touches."""
+        runs, run = self._runs, self._run
+        pending = run.core.pending
+        with fence(run.core.running):
             for mid in mids:
+                while runs.go_on(run) and mid not in pending:
+                    self._deliver(run.core.on_the_way_to(mid))
+                    if not self._rest[-1].quiet:
+                        raise run.core.not_pending(mid)
                 self._deliver(mid)
-        last = self._events[-1]
-        return self._runs.order.access(last.rank, last.footprint, last.observed)
+        last = self._rest[-1]
+        return runs.order.access(last.rank, last.footprint, last.observed)
 
     def drop(self) -> None:
         """That was all."""
-        self._runs.events += len(self._events)
+        self._runs.events += len(self._rest)
         self._run.world.close()
 
     def finish(self) -> Ahead:
@@ -66,17 +84,18 @@ class Trial:
         with fence(core.running):
             while core.count < limit and (core.pending or runs.go_on(run)):
                 self._deliver(next(iter(core.pending)))
-        runs.events += len(self._events)
-        schedule = self._prefix + [event.mid for event in self._events]
-        return Ahead(len(self._prefix), self._events, runs.end(run, schedule))
+        runs.events += len(self._rest)
+        schedule = self._prefix + [delivery.mid for delivery in self._rest]
+        length = self._first + sum(not delivery.quiet for delivery in self._rest)
+        return Ahead(self._first, len(self._prefix), self._rest, runs.end(run, schedule, length=length))
 
     def _deliver(self, mid: int) -> None:
         run = self._run
         core = run.core
-        if not self._runs.go_on(run) or mid not in core.pending:
+        if mid not in core.pending:
             raise core.not_pending(mid)
         rank = core.pending[mid][0][1]
         hard = core.step(mid)
         # Both reuse what is empty for the next event.
         footprint = run.world.recorder.taken() or {}
-        self._events.append(Happened(mid, rank, hard, footprint, core.observed or {}))
+        self._rest.append(Happened(mid, rank, hard, footprint, core.observed or {}))

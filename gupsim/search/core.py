@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from random import Random
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from actors.base.footprint import Recorder
+from actors.base.footprint import COMMUTE, READ, WRITE
+from actors.base.port import Cancelled
 from gupsim.engine.core import ROOT, Core, Item
 from gupsim.engine.errors import ActorFailed, EngineError, NoSuchActor
 from gupsim.engine.links import Route
 from gupsim.engine.port import ActorPort
+from gupsim.engine.task import Part, Task
 from gupsim.search.errors import NotPending
-from gupsim.search.names import OUTSIDE, Names
+from gupsim.search.names import ANSWER, OUTSIDE, Names
 from gupsim.search.port import ExploredPort
+from gupsim.search.recorder import SearchRecorder
 from protocol.engine import LockContended, LockGranted, LockReleased
 from protocol.message import Message, Tracepoint
 
@@ -53,15 +56,18 @@ class ExploredCore(Core):
 
     pending: by mid in order of creation, (delivery, hard predecessors): what any schedule may choose next.
     bits: by mid, the bit of its event; 0 for the past. hards: by number, the hard predecessors of an event.
-    bit: of the running event. over: events that all that is posted now must follow. failures: handlers that raised.
+    bit: of the running event. shared: tokens whose await and answer may come in either order, so that both touch
+    ("token", n). over: events that all that is posted now must follow. failures: handlers that raised.
     observed: what the observer said of this event. contention: (address, tracepoint) of all contended locks.
     """
 
     port_type: ClassVar[type[ActorPort]] = ExploredPort
     ports: list[ExploredPort]  # type: ignore[assignment]  # of that type
+    recorder: SearchRecorder
 
-    def __init__(self, names: Names, *, seed: int = 0, recorder: Recorder | None = None) -> None:
+    def __init__(self, names: Names, recorder: SearchRecorder, *, seed: int = 0) -> None:
         super().__init__(_refuse_push, _refuse_route, seed=seed, recorder=recorder)
+        self.recorder = recorder
         self.names = names
         self.pending: dict[int, tuple[Item, int]] = {}
         self.bits: dict[int, int] = {}
@@ -72,6 +78,7 @@ class ExploredCore(Core):
         self.channels: dict[tuple[str | int, int], list[_Posted]] = {}
         self.held: dict[int, _Held] = {}
         self.followers: dict[int, list[int]] = {}
+        self.shared: set[int] = set()
         self.over = 0
         self.failures: list[ActorFailed] = []
         self.contention: list[tuple[str, Contention]] = []
@@ -111,14 +118,17 @@ class ExploredCore(Core):
         mid = self.new_name()
         self.pending[mid] = ((at, self.ranks[dst], ROOT, mid, message, -1, False, context, ROOT, 0), self.over)
 
+    def channel(self, rank: int) -> tuple[str | int, int]:
+        """From the running context to an actor: what it sends there comes in order."""
+        sender = self.task.item if self.task is not None else self.current
+        return sender[7] or sender[3], rank
+
     def post_in_turn(self, item: Item, *, joins: bool) -> None:
         """Post a message behind what its context sent to the same actor before.
 
         joins: True if later ones come behind it in turn; requests are not ordered among themselves.
         """
-        task = self.task
-        sender = task.item if task is not None else self.current
-        channel = (sender[7] or sender[3], item[1])
+        channel = self.channel(item[1])
         earlier = self.channels.get(channel)
         mid = item[3]
         if earlier is None:
@@ -156,8 +166,9 @@ class ExploredCore(Core):
         if self._past:
             self.bits[mid] = self.bit = 0
         else:
-            self.bits[mid] = self.bit = 1 << self.count
-            self.count += 1
+            count = self.count
+            self.bits[mid] = self.bit = 1 << count
+            self.count = count + 1
             self.hards.append(hard)
             self.times.append(item[0])
         if self.observed:
@@ -166,38 +177,154 @@ class ExploredCore(Core):
         self._sent = self.names.children[mid]
         self._next = 0
         token = item[5]
-        if token >= 0:
-            self.ports[item[1]].meet(item)
         try:
-            # One that comes too late is an event all the same: it races with what made it late.
-            self.deliver(item)
+            if token < 0:
+                self.deliver(item)
+            else:
+                # One that comes too late is an event all the same: it races with what made it late.
+                self._arrive(self.ports[item[1]], token, item)
         except ActorFailed as error:
             self.failures.append(error)
         if self.followers and mid in self.followers:
             self._let_go(mid)
         return hard
 
+    def on_the_way_to(self, mid: int) -> int:
+        """A pending message without which `mid` does not get under way; NotPending if there is none to be seen.
+
+        For a schedule of events that leaves out what touches nothing: such a delivery makes its context go on, so
+        that it asks and answers. What locks, queues and joins wait for is noted, and so is in the schedule.
+        """
+        names, sought = self.names, mid
+        while mid not in self.pending:
+            cause = names.parents[mid]
+            if mid in self.held:
+                mid = next(earlier for earlier, behind in self.followers.items() if mid in behind)
+            elif cause == OUTSIDE:
+                # It is posted when nothing is left.
+                mid = next(iter(self.pending), -1)
+            elif cause not in self.bits:
+                mid = cause
+            elif names.step(mid) == ANSWER:
+                mid = next((task.token for task in self.waiting_tasks() if task.item[3] == cause), -1)
+                if mid in self.bits:  # a request that has arrived: its answer has not
+                    mid = names.answer(mid)
+            else:
+                mid = -1
+            if mid < 0:
+                raise self.not_pending(sought)
+        return mid
+
     def not_pending(self, mid: int) -> NotPending:
         """The error if a schedule delivers `mid` now, but it is not pending."""
         why = "must not overtake another of its context" if mid in self.held else "is not under way"
         return NotPending(f"event {self.count + 1} cannot be message {self.names.text(mid)}, which {why}")
 
-    def latest(self, events: int) -> int:
-        """When the last of a set of events happened (ns)."""
-        latest = 0
-        while events:
-            number = events.bit_length() - 1
-            latest = max(latest, self.times[number])
-            events ^= 1 << number
-        return latest
-
     def trace(self, port: ActorPort, tracepoint: Tracepoint) -> None:
-        if self.observer is not None:
-            for about, mode in self.observer(port, tracepoint):
-                self.observed[about] = self.observed.get(about, 0) | mode
-        if isinstance(tracepoint, Contention):
-            self.contention.append((port.address, tracepoint))
-        super().trace(port, tracepoint)
+        port.trace(tracepoint)
+
+    def scrap(self) -> None:
+        """Nobody asks for this world any more. Without its circles it goes at once and costs no garbage collection."""
+        for port in self.ports:
+            port.actor = None
+        self.ports = []
+        self._by_address = {}
+
+    # What follows does what `Core` does, and notes what that has to do with the order of events.
+
+    def _begin(self, port: ActorPort, coro: Coroutine[Any, Any, Any], item: Item) -> None:
+        try:
+            token = coro.send(None)
+        except StopIteration as stop:
+            if item[6]:
+                port.answer(item, stop.value)
+            return
+        task = Task(port, coro, item)
+        if port.early and token in port.early:
+            self._run(task, coro.send, self._fetch(port, token))
+        else:
+            self._suspend(task, token)
+
+    def _run(self, task: Task, step: Callable[[Any], Any], value: Any) -> None:
+        port = task.port
+        task.token = -1
+        outer, self.task = self.task, task
+        try:
+            token = step(value)
+            while port.early and token in port.early:
+                token = task.send(self._fetch(port, token))
+        except StopIteration as stop:
+            task.done = True
+            if task.item[6]:
+                port.answer(task.item, stop.value)
+        except Cancelled:
+            task.done = True
+        except BaseException as error:  # noqa: BLE001 - sorted out and mostly raised again
+            task.done = True
+            self._broke(port, task.item, task.handler, error)
+        else:
+            self._suspend(task, token)
+        finally:
+            self.task = outer
+
+    def _suspend(self, task: Task, token: Any) -> None:
+        if type(token) is not int:
+            raise self._foreign(task, token)
+        task.token = token
+        task.since = self.current[0]
+        task.port.waiting[token] = task
+        if self.names.parents[token] != self.current[3]:
+            # An await in a later event than the one that reserved the token races with its answer.
+            self.shared.add(token)
+            self.recorder.note("token", token, READ | WRITE)
+
+    def _fetch(self, port: ActorPort, token: int) -> Any:
+        """An answer that came before its await; to fetch it races with its arrival."""
+        self.recorder.note("token", token, READ | WRITE)
+        return port.early.pop(token)
+
+    def _arrive(self, port: ExploredPort, token: int, item: Item) -> None:
+        """An answer, a timer or a wake."""
+        waiting = port.waiting.pop(token, None)
+        if not isinstance(waiting, Task):
+            self._arrive_for_nobody(port, token, item, waiting)
+            return
+        if waiting.item[4] is None:  # started by `start`: somebody may look at it or cancel it
+            self.recorder.note("context", waiting.item[3], READ | WRITE)
+        if token in self.shared or token in port.timed:
+            self.recorder.note("token", token, READ | WRITE)
+        self._now(port, token, item)
+        if port.reasons:
+            port.reasons.pop(token, None)
+        self._run(waiting, waiting.send, item[4])
+
+    def _arrive_for_nobody(self, port: ExploredPort, token: int, item: Item, waiting: Part | None) -> None:
+        """As `_arrive`, if nothing goes on at once: one answer of several, too early, or too late."""
+        if waiting is None:
+            self.recorder.note("token", token, READ | WRITE)
+            if port.came_late(token):
+                return
+            self._now(port, token, item)
+            # Asked, but not awaited yet: keep the answer for the await.
+            port.early[token] = item[4]
+            return
+        join = waiting.join
+        self.recorder.note("join", join.token, COMMUTE)
+        port.must_follow(join.token, self.bit, item[0])
+        self._now(port, token, item)
+        join.values[waiting.index] = item[4]
+        join.missing -= 1
+        if not join.missing:
+            port.wake(join.token, tuple(join.values))
+
+    def _now(self, port: ExploredPort, token: int, item: Item) -> None:
+        self.current = item
+        if self.on_delivery is not None:
+            self.on_delivery(item)
+        if port.timed and token in port.timed:
+            # An answer and its time-out are both under way: the second to arrive is late.
+            port.timed.discard(token)
+            port.spent.add(token)
 
     def _happened_before(self, number: int) -> bool:
         """True if event `number` is the running one or one of its causes."""

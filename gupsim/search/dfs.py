@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from gupsim.engine.fence import fence
 from gupsim.search.execution import Execution
-from gupsim.search.runs import Runs
+from gupsim.search.runs import Run, Runs
 
 
 class Dfs:
@@ -25,7 +26,7 @@ class Dfs:
 
     def executions(self, runs: Runs) -> Iterator[Execution]:
         limit = runs.program.max_events
-        step = runs.follow if self.traces else runs.pass_by
+        step: Callable[[Run[Any], int], object] = runs.take if self.traces else runs.pass_by
         schedule: list[int] = []
         left: list[list[int]] = []
         """At each event, the other messages that could have come in its place and have not yet."""
@@ -48,7 +49,7 @@ class Dfs:
                 return
             schedule[-1] = left[-1].pop(0)
             if self.traces:
-                runs.shrink(len(schedule) - 1)
+                runs.rewind(len(schedule) - 1)
 
     def promise(self) -> str:
         return "every interleaving: what was not found does not exist"

@@ -30,7 +30,8 @@ class Dpor:
 
     Handlers run to completion, no event disables another, and a mailbox is not a shared object: so plain
     Optimal-DPOR explores each trace exactly once (search.md, section 1). The footprint of a reversed event is
-    the one that it has in its new place (section 5, trap 1).
+    the one that it has in its new place (section 5, trap 1). A delivery that touches nothing is no event here: it is
+    made when it comes up, or when something planned waits for what it causes.
 
     replays: executions that only served to learn such a footprint. blocked: executions that could not go on; 0
     unless an actor keeps state that is not recorded. suspicious: also replay where nothing that the reversed event
@@ -48,6 +49,8 @@ class Dpor:
         self._path: list[Node] = []
         self._trial: Trial | None = None
         self._ahead: WeakSet[Ahead] = WeakSet()
+        self._leaf = 0
+        """The event from which on this search explores what it plans: 0, but for one in parts."""
         self._footprints: dict[tuple[int, ...], list[tuple[Access, set[int]]]] = {}
 
     def executions(self, runs: Runs) -> Iterator[Execution]:
@@ -71,47 +74,66 @@ class Dpor:
         ahead, leaf.ahead = leaf.ahead, None
         if ahead is not None and ahead.first <= len(order) and self._catch_up(ahead):
             return replace(ahead.execution, trace=runs.traces.trace())
-        run = runs.open(order.mids)
+        run = runs.open(order.deliveries)
         core = run.core
         blocked = False
         with fence(core.running):
             while core.count < limit and (core.pending or runs.go_on(run)):
                 node = path[-1]
-                planned = bool(node.children)
-                if not planned:
+                planned = node.children[node.branch].mid if node.children else -1
+                if planned < 0:
                     mid = _first_awake(core.pending, node.sleepers)
                     if mid is None:
                         blocked = True
                         break
-                    node.children.append(Node(mid, NOTHING))
-                child = node.children[node.branch]
-                if child.mid not in core.pending:
+                else:
+                    mid = planned if planned in core.pending else core.on_the_way_to(planned)
+                access = runs.take(run, mid)
+                if access is None:
+                    if mid == planned:
+                        raise Unrecorded(self._surprise(mid, core.current[1]))
+                    continue
+                if planned < 0:
+                    node.children.append(Node(mid, access))
+                elif mid != planned:
                     raise Unrecorded(
-                        f"message {runs.names.text(child.mid)} does not exist where it was foreseen: some actor keeps"
+                        f"message {runs.names.text(planned)} does not exist where it was foreseen: some actor keeps"
                         " state that is in no recorded container"
                     )
-                self._enter(node, child, runs.follow(run, child.mid), planned=planned)
+                self._enter(node, access)
         self.blocked += blocked
-        return runs.end(run, order.mids, trace=True, blocked=blocked)
+        return runs.end(run, order.deliveries, length=len(order), trace=True, blocked=blocked)
 
     def _catch_up(self, ahead: Ahead) -> bool:
         """Enter an execution that has been run already; False if something sleeps where it goes its own way."""
         order, path = self._runs.order, self._path
-        for event in ahead.events[len(order) - ahead.first :]:
+        known = len(order) - ahead.first
+        order.go_back(ahead.first, ahead.start)
+        for delivery in ahead.rest:
+            if delivery.quiet:
+                order.pass_over(delivery.mid, delivery.hard)
+                continue
+            if known:
+                known -= 1
+                order.tell_again()
+                continue
             node = path[-1]
-            planned = bool(node.children)
-            if not planned:
-                if node.sleepers:
-                    return False
-                node.children.append(Node(event.mid, NOTHING))
-            self._enter(node, node.children[node.branch], order.add(*event), planned=planned)
+            if node.sleepers and not node.children:
+                return False
+            access = order.add(*delivery)
+            if not node.children:
+                node.children.append(Node(delivery.mid, access))
+            self._enter(node, access)
         return True
 
-    def _enter(self, node: Node, child: Node, access: Access, *, planned: bool) -> None:
-        """An event has happened: the path goes on from `node` to `child`."""
-        if planned and not child.access.same(access):
-            raise Unrecorded(self._surprise(len(self._path) - 1))
-        child.access = access
+    def _enter(self, node: Node, access: Access) -> None:
+        """An event has happened: the path goes on from `node` to its child."""
+        child = node.children[node.branch]
+        if child.access is not access:
+            if not child.access.same(access):
+                order = self._runs.order
+                raise Unrecorded(self._surprise(order.mids[-1], order.ranks[-1]))
+            child.access = access
         asleep = node.asleep()
         if asleep:
             child.sleepers = [other for other in asleep if not other.access.clashes(access)]
@@ -121,8 +143,10 @@ class Dpor:
         """Plan what this execution shows to be missing."""
         order, path = self._runs.order, self._path
         rests: dict[int, Rest] = {}
-        for number in range(len(order)):
-            for first in members(order.races[number]):
+        for number, races in enumerate(order.races):
+            if not races:
+                continue
+            for first in members(races):
                 rest = rests.get(first)
                 if rest is None:
                     rest = rests[first] = Rest(order, first)
@@ -140,7 +164,7 @@ class Dpor:
                 if leaf is not None:
                     self._planned(first, rest, reversal)
                 if self._trial is not None:
-                    self._end_trial(leaf if reversal.straight else None)
+                    self._end_trial(leaf if reversal.straight and first >= self._leaf else None)
 
     def _planned(self, first: int, rest: Rest, reversal: Reversal) -> None:
         """A reversal that nothing covered was added below event number `first`. For searches in parts."""
@@ -169,11 +193,11 @@ class Dpor:
             self.replays += 1
             trial.drop()
 
-    def _surprise(self, number: int) -> str:
+    def _surprise(self, mid: int, rank: int) -> str:
         runs = self._runs
-        address = runs.open().core.name_of(runs.order.ranks[number])
+        address = runs.open().core.name_of(rank)
         return (
-            f"{address}: message {runs.names.text(runs.order.mids[number])} touched something else than was foreseen:"
+            f"{address}: message {runs.names.text(mid)} touched something else than was foreseen:"
             " the actor keeps state that is in no recorded container, or a container forgets to note an access"
         )
 
@@ -191,7 +215,7 @@ class Dpor:
         if access is None:
             access = memo[first, number, here] = self._access_after(first, number, rest, here)
             if unseen and not access.same(recorded):
-                raise Unrecorded(self._surprise(number))
+                raise Unrecorded(self._surprise(order.mids[number], order.ranks[number]))
         return access
 
     def _access_after(self, first: int, number: int, rest: int, here: int) -> Access:
@@ -203,7 +227,7 @@ class Dpor:
             # It does the same as in a place where all that it looks at had the same past.
             if self._past(access, here) in pasts:
                 return access
-        self._trial = Trial(self._runs, order.mids[:first])
+        self._trial = Trial(self._runs, first)
         access = self._trial.play([*(order.mids[other] for other in members(rest)), mid])
         same = [pasts for other, pasts in known if other.same(access)]
         if not same:

@@ -22,16 +22,16 @@ class Names:
     means the same in every execution of one search, and its *path* the same on every machine.
 
     parents: by mid, the mid of the event (for an answer or timer: the request) that names it.
-    children: by mid, what the event sends, in order.
+    children: by mid, what the event sends, in order. answers: by mid, that of a request, 0 if it was never met.
     """
 
-    __slots__ = ("_answers", "_steps", "_texts", "_timers", "children", "parents")
+    __slots__ = ("_steps", "_texts", "_timers", "answers", "children", "parents")
 
     def __init__(self) -> None:
         self.parents = [-1]
         self.children: list[list[int]] = [[]]
         self._steps = [0]
-        self._answers = [0]
+        self.answers = [0]
         self._timers = [0]
         self._texts: dict[int, str] = {OUTSIDE: ""}
 
@@ -47,9 +47,9 @@ class Names:
 
     def answer(self, request: int) -> int:
         """The answer of a request."""
-        mid = self._answers[request]
+        mid = self.answers[request]
         if not mid:
-            mid = self._answers[request] = self._new(request, ANSWER)
+            mid = self.answers[request] = self._new(request, ANSWER)
         return mid
 
     def timer(self, request: int) -> int:
@@ -106,6 +106,6 @@ class Names:
         self.parents.append(parent)
         self._steps.append(step)
         self.children.append([])
-        self._answers.append(0)
+        self.answers.append(0)
         self._timers.append(0)
         return mid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Final
 
@@ -35,8 +36,12 @@ class _Object:
 class Order:
     """The events of the execution that runs now, by number; it shrinks back when another branch is taken.
 
-    Sets of events are ints with one bit each.
+    Sets of events are ints with one bit each. A delivery that touches nothing need not be an event (`pass_over`): what
+    it does depends on its causes alone, and nothing but what it causes depends on it. So whoever leaves it out has as
+    many traces as before, only shorter ones: what it causes comes after what it came after.
 
+    deliveries: mids of all, in order, those that are no events included. stands_for: by delivery, its event, or those
+    directly before it if it is none. starts: by event, the number of its delivery.
     numbers: of events, by mid. mids, ranks, accesses: what each event was. hards: its hard predecessors. before: all
     events that happen before it; direct: those of them with nothing between. races: earlier events that conflict with
     it and could come later instead. places: by rank, the events there. memos: by event, whatever a strategy wants to
@@ -44,6 +49,9 @@ class Order:
     """
 
     def __init__(self) -> None:
+        self.deliveries: list[int] = []
+        self.stands_for: list[int] = []
+        self.starts: list[int] = []
         self.mids: list[int] = []
         self.ranks: list[int] = []
         self.accesses: list[Access] = []
@@ -61,8 +69,20 @@ class Order:
     def __len__(self) -> int:
         return len(self.mids)
 
+    def start_of(self, number: int) -> int:
+        """How many deliveries come before event `number`; none before the first, so that 0 is a new beginning."""
+        if not number:
+            return 0
+        return self.starts[number] if number < len(self.starts) else len(self.deliveries)
+
     def shrink(self, length: int) -> None:
         """Forget all events from number `length` on."""
+        self.rewind(self.start_of(length))
+
+    def rewind(self, deliveries: int) -> None:
+        """Forget all but so many deliveries."""
+        length = bisect_left(self.starts, deliveries)
+        del self.deliveries[deliveries:], self.stands_for[deliveries:], self.starts[length:]
         for changes in reversed(self._undo[length:]):
             self._restore(changes)
         for mid in self.mids[length:]:
@@ -74,7 +94,9 @@ class Order:
             places[rank] &= below
 
     def add(self, mid: int, rank: int, hard: int, footprint: Footprint, observed: dict[Hashable, int]) -> Access:
-        """The next event has happened: what it touched."""
+        """The next delivery is an event: what it touched. hard: the deliveries that it must follow."""
+        if len(self.deliveries) > len(self.mids):
+            hard = self._events_of(hard)
         changes: list[tuple[_Object, int, int, int]] = []
         access, soft = self._touch(rank, footprint, observed, changes) if footprint or observed else (NOTHING, 0)
         before = self.before
@@ -86,6 +108,9 @@ class Order:
             indirect |= before[last]
             left = (left ^ 1 << last) & ~indirect
         number = len(self.mids)
+        self.starts.append(len(self.deliveries))
+        self.deliveries.append(mid)
+        self.stands_for.append(1 << number)
         self.numbers[mid] = number
         self.places[rank] = self.places.get(rank, 0) | 1 << number
         self.memos.append({})
@@ -98,6 +123,28 @@ class Order:
         before.append(direct | indirect)
         self._undo.append(changes)
         return access
+
+    def pass_over(self, mid: int, hard: int) -> None:
+        """The next delivery touched nothing and is no event."""
+        self.deliveries.append(mid)
+        self.stands_for.append(self._events_of(hard))
+
+    def go_back(self, length: int, deliveries: int) -> None:
+        """The events from number `length` on stay, but are to be told again, with other deliveries around them."""
+        del self.deliveries[deliveries:], self.stands_for[deliveries:], self.starts[length:]
+
+    def tell_again(self) -> None:
+        """The next delivery is an event that is known already."""
+        number = len(self.starts)
+        self.starts.append(len(self.deliveries))
+        self.deliveries.append(self.mids[number])
+        self.stands_for.append(1 << number)
+
+    def quiet(self) -> list[tuple[int, int]]:
+        """The deliveries that are no events: mid, and the events that must come before."""
+        numbers = self.numbers
+        pairs = zip(self.deliveries, self.stands_for, strict=True)
+        return [(mid, events) for mid, events in pairs if mid not in numbers]
 
     def access(self, rank: int, footprint: Footprint, observed: dict[Hashable, int]) -> Access:
         """What an event touches, without its having happened here."""
@@ -117,11 +164,23 @@ class Order:
 
     def independent_of(self, first: int) -> int:
         """All later events that event `first` need not precede."""
-        rest, bit, before = 0, 1 << first, self.before
-        for number in range(first + 1, len(before)):
-            if not before[number] & bit:
-                rest |= 1 << number
-        return rest
+        bit = after = 1 << first
+        event = bit << 1
+        for before in self.before[first + 1 :]:
+            if before & bit:
+                after |= event
+            event <<= 1
+        return event - 1 & -bit & ~after
+
+    def _events_of(self, deliveries: int) -> int:
+        """The events that stand for a set of deliveries."""
+        stands_for = self.stands_for
+        events = 0
+        while deliveries:  # mostly one
+            last = deliveries.bit_length() - 1
+            events |= stands_for[last]
+            deliveries ^= 1 << last
+        return events
 
     def _touch(
         self,

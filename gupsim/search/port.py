@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from actors.base.footprint import COMMUTE, READ, WRITE, Recorder
 from actors.base.port import TIMED_OUT, TaskHandle
 from gupsim.engine.errors import EngineError
 from gupsim.engine.port import ActorPort
-from gupsim.engine.task import Part, Task
-from protocol.message import Message
+from gupsim.engine.task import Task
+from protocol.engine import LockContended, LockGranted, LockReleased
+from protocol.message import Message, Tracepoint
 
 if TYPE_CHECKING:
     from gupsim.engine.core import Item
     from gupsim.search.core import ExploredCore
+
+_NOTHING: Final = (0, 0)
+_CONTENTION: Final = (LockContended, LockGranted, LockReleased)
 
 HOP = 1
 """Virtual ns that a message takes. Latencies do not constrain a search; this one only makes time grow along causes."""
@@ -24,20 +28,17 @@ HOP = 1
 class ExploredPort(ActorPort):
     """What `ActorPort` promises, with mids for sequence numbers, so that no name depends on the order of execution.
 
-    shared: tokens whose await and answer may come in either order, so that both touch ("token", n).
-    behind: by token, the events besides the waker and the reserver that its wake must follow (a mask).
+    behind: by token, the events besides the waker and the reserver that its wake must follow (a mask), and when the
+    last of them happened (ns).
     turns: by name of lock, whose turn it is.
     """
 
-    __slots__ = ("behind", "shared", "turns")
+    __slots__ = ("behind", "turns")
     core: ExploredCore
 
     def __init__(self, core: ExploredCore, address: str, recorder: Recorder) -> None:
         super().__init__(core, address, recorder)
-        self.waiting = _Waiting(self)
-        self.early = _Early(self)
-        self.shared: set[int] = set()
-        self.behind: dict[int, int] = {}
+        self.behind: dict[int, tuple[int, int]] = {}
         self.turns: dict[str, _Turn] = {}
 
     @property
@@ -77,7 +78,7 @@ class ExploredPort(ActorPort):
         context = task.context if task is not None else self.context_of(cause)
         mid = core.new_name()
         item = (cause[0] + HOP, rank, self.rank, mid, message, -1, True, context, cause[2], cause[3])
-        if core.channels:
+        if core.channels and core.channel(rank) in core.channels:
             core.post_in_turn(item, joins=False)
         else:
             core.pending[mid] = (item, core.bit)
@@ -96,18 +97,28 @@ class ExploredPort(ActorPort):
         return self.core.new_name()
 
     def wake(self, token: int, value: object = None, after: int = 0) -> None:
+        if self.core.names.parents[token] != self.core.current[3]:
+            # To end the wait of another event is to touch something, though no order comes of it.
+            self.recorder.note("join", token, COMMUTE)
+        self._wake(token, value, after)
+
+    def _wake(self, token: int, value: object = None, after: int = 0) -> None:
         core = self.core
         if token in core.pending or token in core.bits:
             raise EngineError(f"{self.address}: token {core.names.text(token)} is answered twice, or names a request")
         cause = core.current
         due = cause[0]
-        bit = core.bit
-        hard = bit | core.bits.get(core.names.parents[token], 0)
+        hard = core.bit
+        # Which of these events comes last depends on the order of execution; the time must not.
+        reserver = core.bits.get(core.names.parents[token], 0)
+        if reserver and reserver != hard:
+            hard |= reserver
+            due = max(due, core.times[reserver.bit_length() - 1])
         if self.behind:
-            hard |= self.behind.pop(token, 0)
-        if hard != bit:
-            # Which of them comes last depends on the order of execution; the time must not.
-            due = max(due, core.latest(hard))
+            before, latest = self.behind.pop(token, _NOTHING)
+            if before:
+                hard |= before
+                due = max(due, latest)
         item = (due + after, self.rank, self.rank, token, value, token, False, "", cause[2], cause[3])
         core.pending[token] = (item, hard)
 
@@ -116,9 +127,22 @@ class ExploredPort(ActorPort):
         if type(value) not in core.answers:
             self._check_answer(item, value)
         cause = core.current
-        mid = core.names.answer(item[3])
+        mid = core.names.answers[item[3]] or core.names.answer(item[3])
         reply = (cause[0] + HOP, item[2], self.rank, mid, value, item[3], False, item[7], cause[2], cause[3])
         core.pending[mid] = (reply, core.bit)
+
+    def trace(self, tracepoint: Tracepoint) -> None:
+        core = self.core
+        # What a replayed event shows to the relations of checkers is known.
+        if core.observer is not None and self.recorder.looking:
+            for about, mode in core.observer(self, tracepoint):
+                core.observed[about] = core.observed.get(about, 0) | mode
+        if isinstance(tracepoint, _CONTENTION):
+            core.contention.append((self.address, tracepoint))
+        if core.on_tracepoint is not None:
+            core.on_tracepoint(self, tracepoint)
+        if core.watched:
+            core.tell(self, tracepoint)
 
     def start(self, coro: Coroutine[Any, Any, Any], context: str = "") -> TaskHandle:
         task = super().start(coro, context)
@@ -130,80 +154,43 @@ class ExploredPort(ActorPort):
             turn = self.turns[lock] = _Turn()
         if not (shared and turn.shared):
             turn.before |= turn.given_back
+            turn.since = max(turn.since, turn.latest)
             turn.given_back = 0
             turn.shared = shared
         if token >= 0:
             if turn.before:
-                self.behind[token] = turn.before
-            self.wake(token)
+                self.behind[token] = turn.before, turn.since
+            self._wake(token)
 
     def lock_released(self, lock: str) -> None:
         turn = self.turns.get(lock)
         if turn is None:
             turn = self.turns[lock] = _Turn()
         turn.given_back |= self.core.bit
+        turn.latest = max(turn.latest, self.core.current[0])
 
-    def meet(self, item: Item) -> None:
-        """An answer, a timer or a wake arrives: note what that has to do with the order of other events."""
-        token = item[5]
-        waiting = self.waiting.get(token)
-        if type(waiting) is Part:
-            token = waiting.join.token
-            self.behind[token] = self.behind.get(token, 0) | self.core.bit
-            self.recorder.note("join", token, COMMUTE)
-        elif type(waiting) is Task:
-            if waiting.item[4] is None:  # started by `start`: somebody may look at it or cancel it
-                self.recorder.note("context", waiting.item[3], READ | WRITE)
-            if token in self.timed or token in self.shared:
-                self.recorder.note("token", token, READ | WRITE)
-        else:
-            self.recorder.note("token", token, READ | WRITE)
+    def must_follow(self, token: int, events: int, latest: int) -> None:
+        """The wake of `token` follows these events too, the last of which is at `latest` (ns)."""
+        before, time = self.behind.get(token, _NOTHING)
+        self.behind[token] = before | events, max(time, latest)
 
 
 class _Turn:
     """Whose turn a lock is at: one exclusive holder, or the readers between two exclusive ones.
 
     before: the releases of all earlier turns (a mask): each grant of this turn must follow them, and no others,
-    whether they came before or after its request. given_back: the releases of this turn.
+    whether they came before or after its request; since: when the last of them happened (ns). given_back: the
+    releases of this turn; latest: when the last of those happened so far.
     """
 
-    __slots__ = ("before", "given_back", "shared")
+    __slots__ = ("before", "given_back", "latest", "shared", "since")
 
     def __init__(self) -> None:
         self.before = 0
+        self.since = 0
         self.given_back = 0
+        self.latest = 0
         self.shared = False
-
-
-class _Waiting(dict[int, "Task | Part"]):
-    """Who waits, by token; an await in a later event than the one that reserved the token races with its answer."""
-
-    __slots__ = ("_port",)
-
-    def __init__(self, port: ExploredPort) -> None:
-        super().__init__()
-        self._port = port
-
-    def __setitem__(self, token: int, waiting: Task | Part) -> None:
-        port = self._port
-        if port.core.names.parents[token] != port.core.current[3]:
-            port.shared.add(token)
-            port.recorder.note("token", token, READ | WRITE)
-        super().__setitem__(token, waiting)
-
-
-class _Early(dict[int, Any]):
-    """Answers that came before their await; fetching one races with its arrival."""
-
-    __slots__ = ("_port",)
-
-    def __init__(self, port: ExploredPort) -> None:
-        super().__init__()
-        self._port = port
-
-    def pop(self, token: int, *default: Any) -> Any:
-        self._port.recorder.note("token", token, READ | WRITE)
-        return super().pop(token, *default)
 
 
 class _Started:

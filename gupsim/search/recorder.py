@@ -13,7 +13,7 @@ class SearchRecorder(Recorder):
     It is never off (`log` is not None), so that ledgers and the like are kept whether it looks or not.
     """
 
-    __slots__ = ("looking",)
+    __slots__ = ()
 
     def __init__(self) -> None:
         super().__init__(enabled=True)

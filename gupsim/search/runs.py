@@ -90,6 +90,23 @@ class Runs:
         self.events += 1
         return self.order.add(mid, rank, hard, recorder.taken(), core.observed)
 
+    def take(self, run: Run[Any], mid: int) -> Access | None:
+        """As `follow`; but if it touches nothing, it is no event for `order`, and None comes back."""
+        core = run.core
+        delivery = core.pending.get(mid)
+        if delivery is None:
+            raise core.not_pending(mid)
+        rank = delivery[0][1]
+        recorder = run.world.recorder
+        recorder.looking = True
+        hard = core.step(mid)
+        self.events += 1
+        footprint, observed = recorder.taken(), core.observed
+        if footprint or observed:
+            return self.order.add(mid, rank, hard, footprint, observed)
+        self.order.pass_over(mid, hard)
+        return None
+
     def pass_by(self, run: Run[Any], mid: int) -> None:
         """Deliver a message; nobody looks at what its event touches."""
         run.core.step(mid)
@@ -100,26 +117,27 @@ class Runs:
         self.order.shrink(length)
         self.traces.shrink(length)
 
-    def access_after(self, prefix: list[int], mid: int) -> Access:
-        """What the event of `mid` touches if it happens right after `prefix`."""
-        run = self.open(prefix)
-        self.go_on(run)
-        if mid not in run.core.pending:
-            raise run.core.not_pending(mid)
-        rank = run.core.pending[mid][0][1]
-        run.world.recorder.looking = True
-        with fence(run.core.running):
-            run.core.step(mid)
-        self.events += 1
-        access = self.order.access(rank, run.world.recorder.taken(), run.core.observed)
-        run.world.close()
-        return access
+    def rewind(self, deliveries: int) -> None:
+        """Another branch is taken after so many deliveries."""
+        self.order.rewind(deliveries)
+        self.traces.shrink(len(self.order))
 
-    def end(self, run: Run[Any], schedule: Iterable[int], *, trace: bool = False, blocked: bool = False) -> Execution:
-        """Judge and close an execution in which nothing more is to happen."""
+    def end(
+        self,
+        run: Run[Any],
+        schedule: Iterable[int],
+        *,
+        length: int | None = None,
+        trace: bool = False,
+        blocked: bool = False,
+    ) -> Execution:
+        """Judge and close an execution in which nothing more is to happen.
+
+        length: how many events it has, if not every delivery is one. trace: it is the one in `order`.
+        """
         core, program = run.core, self.program
         cut = bool(core.pending) and not blocked
-        self.depth = max(self.depth, core.count)
+        self.depth = max(self.depth, core.count if length is None else length)
         violations: list[Violation] = [Finding("actor-failed", why) for why in sorted(map(str, core.failures))]
         state = None
         if cut:  # not a deadlock: something could still happen
@@ -133,6 +151,7 @@ class Runs:
             if program.state is not None:
                 state = program.state(run.world, run.built)
         run.world.close()
+        core.scrap()
         return Execution(
             schedule=tuple(schedule),
             violations=tuple(violations),

@@ -77,14 +77,18 @@ def _compare(runs: Runs, execution: Execution) -> None:
 def latest_first(order: Order) -> list[int]:
     """The same events, each as late as those that must follow it allow: as many pairs swapped as can be."""
     left = set(range(len(order)))
+    quiet = order.quiet()
     done = 0
     schedule = []
-    while left:
+    while True:
+        schedule += [mid for mid, before in quiet if not before & ~done]
+        quiet = [(mid, before) for mid, before in quiet if before & ~done]
+        if not left:
+            return schedule
         number = max(number for number in left if not order.before[number] & ~done)
         left.remove(number)
         done |= 1 << number
         schedule.append(order.mids[number])
-    return schedule
 
 
 def _play(runs: Runs, schedule: list[int], order: Order | None) -> tuple[dict[int, _Event], object]:

@@ -32,12 +32,12 @@ class Traces:
         order, identities = self._order, self._identities
         low, high = self._low, self._high
         for number in range(len(identities), len(order.mids)):
-            mid = order.mids[number]
-            causes = list(members(order.direct[number]))
-            if len(causes) == 1:
-                cause = causes[0]
+            mid, direct = order.mids[number], order.direct[number]
+            if direct and not direct & direct - 1:
+                cause = direct.bit_length() - 1
                 one, other = hash((mid, low[cause])), hash((mid ^ _OTHER, high[cause]))
             else:
+                causes = list(members(direct))
                 one = hash((mid, *sorted(low[cause] for cause in causes)))
                 other = hash((mid ^ _OTHER, *sorted(high[cause] for cause in causes)))
             low.append(one)

@@ -28,7 +28,7 @@ class ExploredWorld:
 
     def __init__(self, names: Names | None = None, *, seed: int = 0, recorder: SearchRecorder | None = None) -> None:
         self.recorder = recorder or SearchRecorder()
-        self.core = ExploredCore(names if names is not None else Names(), seed=seed, recorder=self.recorder)
+        self.core = ExploredCore(names if names is not None else Names(), self.recorder, seed=seed)
         self._sealed = False
 
     @property

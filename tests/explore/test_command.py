@@ -22,8 +22,8 @@ COUNT = {"type": "integer", "minimum": 0}
 SCHEMA = {
     "type": "object",
     "required": [
-        *("scenario", "kernel", "policies", "strategy", "verdict", "complete", "executions", "traces", "redundant"),
-        *("blocked", "events", "violations", "expectations", "wall_s", "searches", "state"),
+        *("scenario", "kernel", "platform", "policies", "strategy", "verdict", "complete", "executions", "traces"),
+        *("redundant", "blocked", "events", "violations", "expectations", "wall_s", "searches", "state"),
     ],
     "properties": {
         "verdict": {"enum": ["held", "failed", "undecided"]},
@@ -76,7 +76,7 @@ def explored(*arguments: str, status: int) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize(("name", "kernels"), [("S31", 6), ("S31b", 7), ("S03", 7)])
+@pytest.mark.parametrize(("name", "kernels"), [("S31", 12), ("S31b", 13), ("S03", 13)])
 def test_a_scenario_is_what_its_file_says(name: str, kernels: int, tmp_path: Path) -> None:
     told = explored(name, "--keep-going", status=0)
     assert told["verdict"] == "held"
@@ -127,6 +127,28 @@ def test_a_file_that_expects_nothing_is_safe_or_violated(tmp_path: Path) -> None
     assert {found["kind"] for found in told["violations"]} == {"refcount", "pin-leak"}
 
 
+def test_a_platform_is_told_kept_and_replayed(tmp_path: Path) -> None:
+    told = explored("S31", "--kernel", "v5.19", "--platform", "pae32", status=1)
+    assert (told["kernel"], told["platform"], told["searches"][0]["platform"]) == ("v5.19", "pae32", "pae32")
+    assert {found["kernel"] for found in told["violations"]} == {"v5.19 + pae32"}
+    replayed = gupsim("replay", told["violations"][0]["replay"], "--json", cwd=tmp_path)
+    assert (json.loads(replayed.stdout)["platform"], replayed.stderr) == ("pae32", "")
+    first = explored("S03", "--platform", "arm64", "--policy", "bounce", "--limit", "3", status=3)
+    rest = explored("--resume", first["state"], status=0)
+    assert (rest["platform"], rest["policies"], rest["complete"]) == ("arm64", ["bounce"], True)
+
+
+def test_an_expectation_of_a_platform_is_searched_for_on_it(tmp_path: Path) -> None:
+    file = tmp_path / "platforms.yaml"
+    file.write_text(SILENT + "platform: arm64\nexpectations: {v5.19: {}, x86 + v4.20: {}, v6.17 + x86-invlpgb: {}}\n")
+    told = explored(str(file), status=0)
+    assert [(search["kernel"], search["platform"]) for search in told["searches"]] == [
+        ("v5.19", "arm64"),
+        ("v4.20", "x86"),
+        ("v6.17", "x86-invlpgb"),
+    ]
+
+
 def test_a_limit_is_status_3_and_the_search_goes_on_from_there(tmp_path: Path) -> None:
     bounce = ("S03", "--kernel", "v6.12", "--policy", "bounce")
     whole = explored(*bounce, status=0)
@@ -143,7 +165,7 @@ def test_a_limit_is_status_3_and_the_search_goes_on_from_there(tmp_path: Path) -
 
 def test_every_search_that_was_stopped_goes_on() -> None:
     first = explored("S03", "--keep-going", "--limit", "8", status=3)
-    assert [search["executions"] for search in first["searches"]] == [8] * 7
+    assert [search["executions"] for search in first["searches"]] == [8] * 13
     rest = explored("--resume", first["state"], status=0)
     whole = explored("S03", "--keep-going", status=0)
     for one, other in zip(rest["searches"], whole["searches"], strict=True):
@@ -217,6 +239,10 @@ def test_every_strategy_searches(strategy: str) -> None:
         (["--resume", "nowhere"], "explore: --resume: nowhere: there is no such file"),
         (["S01", "--resume", "nowhere"], "explore: --resume goes on with the search as it was"),
         (["--resume", str(ROOT / "pyproject.toml")], "pyproject.toml: is not a stopped search of gupsim"),
+        (
+            ["--resume", "S03"],
+            "there is no such file; S03 is a scenario: 'gupsim run' plays it, 'gupsim explore' searches",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(arguments: list[str], message: str) -> None:

@@ -10,7 +10,7 @@ from actors.base import Actor, Port, handles
 from gupsim.checkers import Suite
 from gupsim.explore.relations import relations
 from gupsim.explore.subject import program_of, subject_of
-from gupsim.scenario.choices import kernel
+from gupsim.scenario.choices import expected_kernel, kernel
 from gupsim.scenario.load import load
 from gupsim.search import Dpor, ExploredWorld, Program, Runs, search
 from gupsim.search.strict import latest_first
@@ -19,9 +19,11 @@ from protocol.block import BlockWrite
 from protocol.dma import DmaAccess, DmaEnd, DmaStart
 from protocol.driver import Registered, Released
 from protocol.fs import CacheDrop, FsyncBegin, FsyncEnd
+from protocol.gup import PageReplaced
 from protocol.memmap import Page, PageAlloc, PageFlags, PageFree, PageGet, PagePut
 from protocol.memory import MemoryRead, MemoryWrite
 from protocol.message import Message, Tracepoint
+from protocol.mm import PagesPinned
 
 
 class Say(Message, frozen=True):
@@ -80,6 +82,9 @@ DROP = CacheDrop(pfn=1, fs="h0/fs/ext4", ino=1, index=0, dirty=False, why="recla
 READ = MemoryRead(pfn=1, offset=0, length=2048, chunk=0, digest=5, by="block/sda")
 GET = PageGet(pfn=1, amount=1, kind="pin", holder="h0/driver/nic", refs=2)
 PUT = PagePut(pfn=1, amount=1, kind="pin", holder="h0/driver/nic", refs=1)
+UNMAPPED = PagePut(pfn=1, amount=1, kind="map", holder="map:app:0x1000", refs=1)
+REPLACED = PageReplaced(mm="app", address=0x1000, old=1, new=2, anon=True, why="wp_page_copy")
+PINNED = PagesPinned("app", 0x1000, 1, 5, True, "h0/driver/nic", 1, (1,), True)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +103,7 @@ PUT = PagePut(pfn=1, amount=1, kind="pin", holder="h0/driver/nic", refs=1)
         (REGISTER, BEGIN),
         (STORED, RETURN),
         (DIRTY, RETURN),
+        (PUT, REPLACED),
     ],
     ids=lambda point: type(point).__name__,
 )
@@ -124,6 +130,9 @@ def test_what_a_checker_compares_is_tried_in_both_orders(one: Tracepoint, other:
         (BEGIN, BEGIN),
         (GET, PUT),
         (GET, GET),
+        (UNMAPPED, REPLACED),
+        (PINNED, REPLACED),
+        (REPLACED, REPLACED),
     ],
     ids=lambda point: type(point).__name__,
 )
@@ -147,3 +156,26 @@ def test_equivalent_executions_of_a_scenario_show_the_same_violations(name: str,
         assert sorted(found.kind for found in execution.violations) == sorted(
             found.kind for found in swapped.violations
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "kind"),
+    [
+        ("S16", "v5.19 + arm64", "pin-incoherent"),
+        ("S21", "v5.12 + arm64", "refcount"),
+        ("S22", "v4.20 + fast_protnone=ignored", "pin-incoherent"),
+        ("S23", "v3.17 + pte_read=naive", "torn-entry"),
+        ("S44", "v4.20 + migrate_order=count_first", "pin-incoherent"),
+        ("S49", "v6.12 + fast_gup=x86", "refcount"),
+    ],
+)
+def test_equivalent_executions_of_pins_show_the_same_violations(name: str, chosen: str, kind: str) -> None:
+    loaded = load(name)
+    runs = Runs(program_of(subject_of(loaded, expected_kernel(loaded.scenario, chosen))))
+    seen = set()
+    for execution in islice(Dpor().executions(runs), 400):
+        swapped = runs.end(runs.open(latest_first(runs.order)), ())
+        kinds = sorted(found.kind for found in execution.violations)
+        assert kinds == sorted(found.kind for found in swapped.violations)
+        seen.update(kinds)
+    assert kind in seen

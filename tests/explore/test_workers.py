@@ -1,29 +1,47 @@
 """What a search says does not depend on who does the work, nor on who dies over it."""
 
+import gc
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
+from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gupsim.explore.conduct import Limits, TreeSearch, conduct
 from gupsim.explore.errors import ExploreFailed
+from gupsim.explore.jobs import Work, run_job
 from gupsim.explore.pools import Here, Pool, processes
 from gupsim.explore.subject import ProgramSubject, subject_of
+from gupsim.explore.wire import Answer
 from gupsim.scenario.choices import kernel
 from gupsim.scenario.load import load
+from tests.cli.run_cli import ROOT
 from tests.explore.in_parts import program
 from tests.explore.searching import interrupted_after, said, searched
 
 CHAIN = program("chain", 3, 3)
 SMALL = program("increments", 3)
 TORN = subject_of(load("S03"), kernel("v6.12"))
+
+OWNER = """
+import os, time
+from gupsim.explore.pools import processes
+
+if __name__ == "__main__":
+    executor = processes(2)
+    print(executor.submit(os.getpid).result(), flush=True)
+    time.sleep(100)
+"""
 
 
 class Shuffled(Executor):
@@ -125,9 +143,45 @@ def test_workers_that_always_die_end_the_search_with_a_word() -> None:
         searched(ProgramSubject("os:_exit", (1,)), lambda: processes(2))
 
 
+def test_workers_end_with_the_one_that_gave_them_work(tmp_path: Path) -> None:
+    (tmp_path / "owner.py").write_text(OWNER)
+    owner = subprocess.Popen(
+        [sys.executable, "owner.py"], stdout=subprocess.PIPE, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert owner.stdout is not None
+    assert owner.stdout.readline().strip().isdigit()
+    owner.kill()
+    # The pipe is closed when the last one that could write to it is gone.
+    assert owner.communicate(timeout=30)[0] == b""
+
+
 def test_a_failing_job_says_why() -> None:
     with pytest.raises(ExploreFailed, match="ModuleNotFoundError: No module named 'nowhere'"):
         searched(ProgramSubject("nowhere:nothing"), Here)
+
+
+def test_a_failing_job_does_not_spoil_the_next(alone: dict[str, Any]) -> None:
+    search = TreeSearch(CHAIN, [])
+    job = search.tree.job(CHAIN, search.tree.planned(), 10, [])
+    assert not msgspec.msgpack.decode(run_job(msgspec.msgpack.encode(Work(job=job))), type=Answer).error
+    broken = msgspec.structs.replace(job, leaves=[99])
+    assert msgspec.msgpack.decode(run_job(msgspec.msgpack.encode(Work(job=broken))), type=Answer).error
+    assert searched(CHAIN, Here) == alone
+
+
+def test_jobs_are_few_and_the_collector_is_left_as_it_was() -> None:
+    jobs = []
+
+    class Counted(Here):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            jobs.append(fn)
+            return super().submit(fn, *args, **kwargs)
+
+    before = gc.get_threshold(), gc.get_freeze_count()
+    told = searched(program("chain", 4, 3), Counted)
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+    assert told["traces"] == 1296
+    assert len(jobs) < 1296 / 15
 
 
 @pytest.mark.parametrize("answers", [0, 1, 3, 7])

@@ -144,6 +144,30 @@ def test_bad_input_is_one_line_and_status_2(
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (("run", "S03", "--trace", "given"), "it is a trace: 'gupsim check' judges it"),
+        (("explore", "S03", "--policy", "bounce", "--limit", "3", "--out", "."), "'gupsim explore --resume' goes on"),
+        (("scenarios", "S03"), "it is a scenario: 'gupsim run' plays it"),
+        ((), "S03 is a scenario: 'gupsim run' plays it"),
+    ],
+)
+def test_a_file_for_another_command_is_called_what_it_is(
+    gupsim: Command, make: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    file = "S03"
+    if make:
+        made = gupsim(*make)
+        file = next((path.name for path in tmp_path.glob("*.search")), "given")
+        if make[0] == "scenarios":
+            Path(file).write_text(made.stdout)
+    done = gupsim("replay", file)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_recording_that_cannot_be_written_is_said(gupsim: Command, file: str) -> None:
     done = gupsim("replay", file, "--minimise", "--out", "torn.replay.json/small")
     assert done.returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from gupsim.replay import (
     replay,
     save,
 )
+from gupsim.replay.file import decoded, encoded
 from tests.replay.worlds import TORN, torn_recording
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +124,10 @@ def test_what_has_changed_is_said(recording: Recording, tmp_path: Path, monkeypa
     ):
         with pytest.raises(Changed, match=said):
             replay(changed)
+    assert recording.kernel is not None
+    elsewhere = replace(recording, kernel=replace(recording.kernel, platform="arm64"))
+    with pytest.raises(Changed, match="tlb_flush is broadcast, was ipi"):
+        replay(elsewhere)
     Path("torn.yaml").write_text(TORN.replace("cpus: 1", "cpus: 2"))
     with pytest.raises(Changed, match=r"torn\.yaml has changed since: machine\.cpus"):
         replay(recording)
@@ -210,6 +216,27 @@ def test_a_minimised_recording_follows_a_changed_scenario_with_the_steps_that_it
     Path("torn.yaml").unlink()
     with pytest.raises(BadRecording, match="other steps are left"):
         replay(replace(small, scenario=replace(small.scenario, kept={"app": (0,)})))
+
+
+def test_a_recording_from_before_there_were_platforms_is_of_x86_and_says_what_it_lacks(
+    recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert recording.kernel is not None
+    form = json.loads(encoded(recording))
+    del form["kernel"]["platform"]
+    for rule in ("tlb_flush", "pte_read"):
+        del form["kernel"]["rules"][rule]
+    form["kernel"]["rules"] |= {"unmap_pinned_anon": "abort", "fork_pinned": "clone"}
+    old = decoded(json.dumps(form).encode())
+    with pytest.raises(Changed) as caught:
+        replay(old)
+    assert "does not know fork_pinned=clone" in str(caught.value)
+    assert "recorded without the rule tlb_flush, pte_read" in str(caught.value)
+    assert "unmap_pinned_anon is unmap, was abort" in str(caught.value)
+    replayed = replay(old, fallback=True)
+    assert replayed.case.kernel is not None
+    assert replayed.case.kernel.platform == "x86"
 
 
 def test_a_fallback_that_cannot_play_anything_says_why(

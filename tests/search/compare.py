@@ -6,12 +6,15 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.search.access import Access
 from gupsim.search.dfs import Dfs
 from gupsim.search.dpor import Dpor
 from gupsim.search.execution import Execution
+from gupsim.search.order import Order
 from gupsim.search.program import Program
 from gupsim.search.recorder import SearchRecorder
-from gupsim.search.runs import Runs
+from gupsim.search.runs import Run, Runs
+from gupsim.search.traces import Traces
 
 End = tuple[Hashable, tuple[tuple[str, str], ...]]
 
@@ -33,6 +36,32 @@ class PlainRecorder(SearchRecorder):
         super().note(field, key, READ | WRITE if mode & COMMUTE or key == "plain" else mode)
 
 
+class WholeRuns(Runs):
+    """Tells executions apart also by their whole trace, in which every delivery is an event."""
+
+    def __init__(self, program: Program[Any]) -> None:
+        super().__init__(program)
+        self._whole = Order()
+        self.whole = Traces(self._whole)
+
+    def take(self, run: Run[Any], mid: int) -> Access | None:
+        core, recorder = run.core, run.world.recorder
+        rank = core.pending[mid][0][1]
+        recorder.looking = True
+        hard = core.step(mid)
+        footprint = recorder.taken()
+        self._whole.add(mid, rank, hard, footprint, core.observed)
+        if footprint or core.observed:
+            return self.order.add(mid, rank, hard, footprint, core.observed)
+        self.order.pass_over(mid, hard)
+        return None
+
+    def rewind(self, deliveries: int) -> None:
+        super().rewind(deliveries)
+        self._whole.rewind(deliveries)
+        self.whole.shrink(deliveries)
+
+
 def end_of(execution: Execution) -> End:
     """What an execution ends in."""
     return (execution.state, tuple((found.kind, found.message) for found in execution.violations))
@@ -43,8 +72,9 @@ def compare_with_all(program: Program[Any], limit: int) -> Outcome | None:
 
     AssertionError says how they differ; None if there are more interleavings than `limit`.
     """
-    runs = Runs(program)
+    runs = WholeRuns(program)
     ends: dict[int, End] = {}
+    wholes: dict[int, int] = {}
     interleavings = 0
     for execution in Dfs(traces=True).executions(runs):
         interleavings += 1
@@ -53,6 +83,9 @@ def compare_with_all(program: Program[Any], limit: int) -> Outcome | None:
         assert execution.trace is not None
         end = ends.setdefault(execution.trace, end_of(execution))
         assert end == end_of(execution), f"equivalent executions end differently:\n{end}\n{end_of(execution)}"
+        whole = wholes.setdefault(execution.trace, runs.whole.trace())
+        assert whole == runs.whole.trace(), "traces differ in nothing but deliveries that touch nothing"
+    assert len(set(wholes.values())) == len(ends), "a whole trace without what touches nothing is two traces"
     reduced = Runs(program)
     reduced.share_names(runs)
     traces: dict[int, End] = {}
