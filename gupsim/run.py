@@ -145,4 +145,5 @@ def header(loaded: Loaded, kernel: Kernel, seed: int) -> Header:
         rules={rule: str(getattr(kernel.rules, rule).value) for rule in RULES},
         seed=seed,
         actors=(),
+        platform=kernel.platform,
     )

@@ -12,6 +12,7 @@ from gupsim.cli.console import OK, VIOLATION, refuse, say_json, say_text, stdout
 from gupsim.cli.options import (
     JsonOption,
     KernelOption,
+    PlatformOption,
     PolicyOption,
     ScenarioName,
     SeedOption,
@@ -92,6 +93,7 @@ def run(
     ] = 0,
     duration: Annotated[str, typer.Option("--duration", metavar="TIME", help="Of the workload, as 20ms.")] = "",
     kernel: KernelOption = "",
+    platform: PlatformOption = "",
     policy: PolicyOption = None,
     settings: SetOption = None,
     seed: SeedOption = 0,
@@ -109,7 +111,7 @@ def run(
         from gupsim.cluster.scale import scaled
 
         loaded = scaled(loaded, hosts=hosts, duration=duration)
-    chosen = chosen_kernel(loaded.scenario, kernel, policy, settings)
+    chosen = chosen_kernel(loaded.scenario, kernel, platform, policy, settings)
     if bool(nodes) == (config is not None):
         refuse("cluster run: give either --nodes N or --config FILE")
     from gupsim.cluster.config import read_config

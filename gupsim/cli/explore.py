@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, BadInput, refuse, say_json, stdout, warn
+from gupsim.cli.file_kind import elsewhere
 from gupsim.cli.interrupt import Interrupts
-from gupsim.cli.options import JsonOption, KernelOption, PolicyOption, SetOption, chosen_kernel
+from gupsim.cli.options import JsonOption, KernelOption, PlatformOption, PolicyOption, SetOption, chosen_kernel
 from gupsim.scenario.load import load
 from protocol.units import UnitError, nanoseconds
 
@@ -30,6 +31,7 @@ def explore(
     ] = "",
     *,
     kernel: KernelOption = "",
+    platform: PlatformOption = "",
     policy: PolicyOption = None,
     settings: SetOption = None,
     strategy: Annotated[
@@ -62,7 +64,7 @@ def explore(
     session = _session(
         scenario,
         resume,
-        chosen=(kernel, policy, settings),
+        chosen=(kernel, platform, policy, settings),
         strategy=strategy,
         seed=seed,
         keep_going=keep_going,
@@ -88,6 +90,8 @@ def explore(
             pool.close()
         if pool.replaced:
             warn(f"worker processes died {pool.replaced} time(s); their work was done again")
+        if session.gone:
+            warn(f"explore: the search is not over: {session.gone}")
         hint = _save_state(session, out)
     except ExploreError as error:
         refuse(f"explore: {error}")
@@ -108,7 +112,7 @@ def _session(
     scenario: str,
     resume: Path | None,
     *,
-    chosen: tuple[str, list[str] | None, list[str] | None],
+    chosen: tuple[str, str, list[str] | None, list[str] | None],
     strategy: str,
     seed: int,
     keep_going: bool,
@@ -125,7 +129,7 @@ def _session(
         try:
             return Session.resumed(resume)
         except ExploreError as error:
-            refuse(f"explore: --resume: {error}")
+            refuse(f"explore: --resume: {error}{elsewhere(resume, 'explore --resume')}")
     if not scenario:
         refuse("explore: name a scenario, as S01 ('gupsim scenarios' lists them)")
     from gupsim.explore.goals import goal_of, goals_of

@@ -1,4 +1,4 @@
-"""`gupsim kernels`: the eras and policies, and what differs between two kernels."""
+"""`gupsim kernels`: the eras, platforms and policies, and what differs between two kernels."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from actors.rules import ERAS, POLICIES
+from actors.rules import ERAS, PLATFORMS, POLICIES, Platform, RuleValue
 from gupsim.cli.console import OK, refuse, say_json, say_table, stdout
-from gupsim.cli.rules import question
+from gupsim.cli.rules import question, span
 from gupsim.scenario.choices import RULES, Kernel, kernel_of
 
 
 def kernels(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="One kernel to show, or two to compare: 'v5.12', 'v4.20 + bounce'.", metavar="[KERNEL]..."),
+        typer.Argument(
+            help="One kernel to show, or two to compare: 'v5.12', 'v4.20 + arm64 + bounce'.", metavar="[KERNEL]..."
+        ),
     ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> int:
-    """List the kernels and the policies that change them; show one in full; or compare two."""
+    """List the kernels and the platforms and policies that change them; show one in full; or compare two."""
     chosen = [kernel_of(name, next(reversed(ERAS))) for name in names or []]
     if len(chosen) > 2:
         refuse("kernels: one kernel to show or two to compare, not more")
@@ -57,8 +59,18 @@ def _described(chosen: list[Kernel]) -> dict[str, Any]:
         return {"kernel": chosen[0].title(), "rules": rules}
     return {
         "kernels": [{"kernel": era, "about": about} for era, (_, about) in ERAS.items()],
+        "platforms": [
+            {
+                "platform": name,
+                "about": platform.about,
+                "kernels": [era for era in ERAS if platform.exists_in(era)],
+                "rules": _plain(platform.rules),
+                "then": {era: _plain(changes) for era, changes in platform.then.items()},
+            }
+            for name, platform in PLATFORMS.items()
+        ],
         "policies": [
-            {"policy": policy, "about": about, "rules": {rule: str(value.value) for rule, value in changes.items()}}
+            {"policy": policy, "about": about, "rules": _plain(changes)}
             for policy, (changes, about) in POLICIES.items()
         ],
     }
@@ -70,12 +82,29 @@ def _list() -> None:
     for era, (_, about) in ERAS.items():
         table.add_row(Text(era, "bold"), about)
     table.add_row("", "")
+    for name, platform in PLATFORMS.items():
+        table.add_row(Text(name, "bold"), "\n".join((platform.about, *_changed_by(platform))))
+    table.add_row("", "")
     for policy, (changes, about) in POLICIES.items():
-        settings = ", ".join(f"{rule}={value.value}" for rule, value in changes.items())
-        table.add_row(Text(policy, "bold"), f"{about}\n({settings})")
+        table.add_row(Text(policy, "bold"), f"{about}\n({_settings(changes)})")
     say_table(table)
-    out.print("\nRun under one: gupsim run SCENARIO --kernel v5.19 --policy keep-buffers")
+    out.print("\nRun under one: gupsim run SCENARIO --kernel v5.19 --platform arm64 --policy keep-buffers")
     out.print("Compare two:   gupsim kernels v5.12 v5.19")
+
+
+def _changed_by(platform: Platform) -> list[str]:
+    """Lines about what a platform changes, and in which eras it is otherwise."""
+    lines = [f"({_settings(platform.rules)})"] if platform.rules else []
+    lines += [f"({era}: {_settings(changes)})" for era, changes in platform.then.items()]
+    return lines + ([f"({span(list(platform.eras))}: {platform.since})"] if platform.eras else [])
+
+
+def _settings(changes: dict[str, RuleValue]) -> str:
+    return ", ".join(f"{rule}={value.value}" for rule, value in changes.items())
+
+
+def _plain(changes: dict[str, RuleValue]) -> dict[str, str]:
+    return {rule: str(value.value) for rule, value in changes.items()}
 
 
 def _show(kernel: Kernel) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gupsim.cli import check, cluster, explore, export, kernels, replay, rules, run, scenarios
+from gupsim.cli import check, cluster, conformance, explore, export, kernels, replay, rules, run, scenarios
 from gupsim.cli.console import (
     BAD_INPUT,
     INTERNAL,
@@ -41,6 +41,7 @@ app.command("explore")(explore.explore)
 app.command("check")(check.check)
 app.command("export")(export.export)
 app.command("replay")(replay.replay)
+app.command("conformance")(conformance.conformance)
 app.command("scenarios")(scenarios.scenarios)
 app.command("rules")(rules.rules)
 app.command("kernels")(kernels.kernels)

@@ -16,6 +16,9 @@ TraceFile = Annotated[str, typer.Argument(help="A trace file.", metavar="FILE", 
 KernelOption = Annotated[
     str, typer.Option("--kernel", "-k", metavar="ERA", help="Kernel, as v6.12 (default: what the scenario says).")
 ]
+PlatformOption = Annotated[
+    str, typer.Option("--platform", metavar="NAME", help="What it runs on, as arm64 (default: what the scenario says).")
+]
 PolicyOption = Annotated[
     list[str] | None,
     typer.Option("--policy", "-p", metavar="NAME", help="A proposal on top of the kernel, as bounce. Repeatable."),
@@ -27,12 +30,15 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="O
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
-def chosen_kernel(scenario: Scenario, era: str, policies: list[str] | None, settings: list[str] | None) -> Kernel:
+def chosen_kernel(
+    scenario: Scenario, era: str, platform: str, policies: list[str] | None, settings: list[str] | None
+) -> Kernel:
     """The scenario's kernel with the command line's choices; ChoiceError if one of them is wrong."""
     return kernel(
         era or scenario.kernel,
         policies or (),
         [split_setting(text) for text in settings or ()],
+        platform=platform or scenario.platform,
         base_policies=scenario.policies,
         base_settings=scenario.rules,
     )

@@ -73,7 +73,7 @@ def show(played: Played, console: Console) -> None:
 def show_outcome(outcome: Outcome, console: Console) -> None:
     """The verdict, after a line about single rules that were set."""
     header = outcome.header
-    settings = settings_of(header.kernel, header.policies, header.rules)
+    settings = settings_of(header.kernel, header.platform, header.policies, header.rules)
     if settings:
         console.print(f"rules set: {', '.join(f'{rule}={value}' for rule, value in settings.items())}")
     print_verdict(console, outcome)
@@ -82,7 +82,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
     """The object of --json: of `run` and of `check` alike."""
     header = outcome.header
-    return {**as_json(outcome), "settings": settings_of(header.kernel, header.policies, header.rules)}
+    return {**as_json(outcome), "settings": settings_of(header.kernel, header.platform, header.policies, header.rules)}
 
 
 class Narrator:

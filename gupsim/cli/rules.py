@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from actors.rules import ERAS, POLICIES, RuleValue
+from actors.rules import ERAS, PLATFORMS, POLICIES, RuleValue
 from gupsim.cli.console import OK, say_json, say_table, stdout
 from gupsim.scenario.choices import RULES, ChoiceError
 from gupsim.scenario.errors import unknown
@@ -38,6 +38,15 @@ def eras_of(rule: str, value: RuleValue) -> list[str]:
     return [era for era, (preset, _) in ERAS.items() if getattr(preset, rule) is value]
 
 
+def platforms_of(rule: str, value: RuleValue) -> dict[str, list[str]]:
+    """The platforms that give the rule this value, each with the eras in which it does."""
+    setting = {
+        name: [era for era in ERAS if platform.exists_in(era) and platform.changes(era).get(rule) is value]
+        for name, platform in PLATFORMS.items()
+    }
+    return {name: eras for name, eras in setting.items() if eras}
+
+
 def policies_of(rule: str, value: RuleValue) -> list[str]:
     """The policies that give the rule this value."""
     return [policy for policy, (changes, _) in POLICIES.items() if changes.get(rule) is value]
@@ -58,6 +67,7 @@ def describe(rule: str) -> dict[str, Any]:
                 "value": value.value,
                 "says": value.says,
                 "eras": eras_of(rule, value),
+                "platforms": platforms_of(rule, value),
                 "policies": policies_of(rule, value),
             }
             for value in RULES[rule]
@@ -74,8 +84,8 @@ def _show_all(chosen: list[str]) -> None:
             table.add_column(width=width, overflow="fold")
         table.add_column(overflow="fold")
         for value in RULES[rule]:
-            where = ", ".join(part for part in (span(eras_of(rule, value)), *policies_of(rule, value)) if part)
-            table.add_row("", str(value.value), Text(where, "cyan"), value.says)
+            who = (span(eras_of(rule, value)), *_on_platforms(rule, value), *policies_of(rule, value))
+            table.add_row("", str(value.value), Text(", ".join(filter(None, who)), "cyan"), value.says)
         say_table(table)
     out.print("\nSet one for a run: gupsim run SCENARIO --set RULE=VALUE")
 
@@ -86,9 +96,19 @@ def _show_one(rule: str) -> None:
     for value in RULES[rule]:
         out.print(Text.assemble("\n  ", (str(value.value), "bold"), "  ", value.says))
         out.print(f"    kernels: {', '.join(eras_of(rule, value)) or 'none'}")
+        if platforms := _on_platforms(rule, value):
+            out.print(f"    platforms: {', '.join(platforms)}")
         if policies_of(rule, value):
             out.print(f"    policies: {', '.join(policies_of(rule, value))}")
     out.print(f"\nSet it for one run: gupsim run SCENARIO --set {rule}={next(iter(RULES[rule])).value}")
+
+
+def _on_platforms(rule: str, value: RuleValue) -> list[str]:
+    """The platforms that give the rule this value; with the eras, if it is not so in all that they exist in."""
+    return [
+        name if len(eras) == len([era for era in ERAS if PLATFORMS[name].exists_in(era)]) else f"{name} ({span(eras)})"
+        for name, eras in platforms_of(rule, value).items()
+    ]
 
 
 def span(eras: list[str]) -> str:

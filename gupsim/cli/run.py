@@ -13,6 +13,7 @@ from gupsim.cli.console import OK, VIOLATION, refuse, say_json, stdout, warn
 from gupsim.cli.options import (
     JsonOption,
     KernelOption,
+    PlatformOption,
     PolicyOption,
     ScenarioName,
     SeedOption,
@@ -29,6 +30,7 @@ def run(
     scenario: ScenarioName,
     *,
     kernel: KernelOption = "",
+    platform: PlatformOption = "",
     policy: PolicyOption = None,
     settings: SetOption = None,
     seed: SeedOption = 0,
@@ -49,7 +51,7 @@ def run(
     loaded = load(scenario)
     if duration:
         loaded = _lasting(loaded, duration)
-    chosen = chosen_kernel(loaded.scenario, kernel, policy, settings)
+    chosen = chosen_kernel(loaded.scenario, kernel, platform, policy, settings)
     if trace is not None and trace.exists() and Path(loaded.file).exists() and trace.samefile(loaded.file):
         refuse(f"run: --trace: {trace} is the scenario itself and would be overwritten")
     if as_json and (timeline or pace):

@@ -54,6 +54,7 @@ def _list(*, as_json: bool) -> None:
                 "file": entry.name,
                 "title": scenario.title,
                 "kernel": scenario.kernel,
+                "platform": scenario.platform,
                 "expectations": sorted(scenario.expectations),
             }
             for entry, scenario in entries

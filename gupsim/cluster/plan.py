@@ -28,12 +28,13 @@ from protocol.node import NODE_PROTOCOL
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """scenario: its canonical form; file: as the user named it; kernel, policies, settings, rules: what is in force;
-    seed; placement. software: version of gupsim; messages: fingerprint of all message classes."""
+    """scenario: its canonical form; file: as the user named it; kernel, platform, policies, settings, rules: what is
+    in force; seed; placement. software: version of gupsim; messages: fingerprint of all message classes."""
 
     scenario: dict[str, Any]
     file: str
     kernel: str
+    platform: str
     policies: tuple[str, ...]
     settings: tuple[tuple[str, str], ...]
     rules: dict[str, str]
@@ -49,7 +50,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def chosen(self) -> Kernel:
         """The kernel; ChoiceError for a rule that this gupsim does not have."""
         values = {rule: find_value(rule, value) for rule, value in self.rules.items()}
-        return Kernel(self.era, self.policies, self.settings, KernelRules(**values))  # type: ignore[arg-type]
+        rules = KernelRules(**values)  # type: ignore[arg-type]
+        return Kernel(self.era, self.policies, self.settings, rules, self.platform)
 
     @property
     def era(self) -> str:
@@ -79,6 +81,7 @@ def plan_of(loaded: Loaded, chosen: Kernel, seed: int, placement: Placement) -> 
         scenario=file_form(loaded.scenario),
         file=loaded.file,
         kernel=chosen.era,
+        platform=chosen.platform,
         policies=chosen.policies,
         settings=chosen.settings,
         rules={rule: str(getattr(chosen.rules, rule).value) for rule in RULES},

@@ -10,7 +10,7 @@ from typing import Any, Final
 from actors.rules import KernelRules
 from gupsim.replay.recording import Choice, Place, Recording
 from gupsim.scenario.canonical import file_form
-from gupsim.scenario.choices import RULES, ChoiceError, Kernel, find_era, find_value, kernel
+from gupsim.scenario.choices import RULES, ChoiceError, Kernel, find_era, find_platform, find_value, kernel
 from gupsim.scenario.errors import ScenarioError, quote
 from gupsim.scenario.find import find
 from gupsim.scenario.load import Loaded, load
@@ -54,34 +54,35 @@ def rules_of(choice: Choice) -> tuple[KernelRules | None, list[str]]:
     """The rules as recorded, None if this version lacks one; and how they differ from what is chosen so now."""
     unknown = [f"{rule}={value}" for rule, value in choice.rules.items() if not _exists(rule, value)]
     missing = [rule for rule in RULES if rule not in choice.rules]
-    if unknown or missing:
-        changes = [f"this version does not know {_list(unknown)}"] if unknown else []
-        changes += [f"it was recorded without the rule {_list(missing)}"] if missing else []
-        return None, changes
-    values: dict[str, Any] = {rule: find_value(rule, value) for rule, value in choice.rules.items()}
-    rules = KernelRules(**values)
+    changes = [f"this version does not know {_list(unknown)}"] if unknown else []
+    changes += [f"it was recorded without the rule {_list(missing)}"] if missing else []
+    known: dict[str, Any] = {
+        rule: find_value(rule, value) for rule, value in choice.rules.items() if _exists(rule, value)
+    }
+    rules = None if unknown or missing else KernelRules(**known)
     try:
         now = chosen_now(choice).rules
     except ChoiceError as error:
-        return rules, [str(error)]
+        return rules, [*changes, str(error)]
     other = [
-        f"{rule} is {getattr(now, rule).value}, was {value}"
-        for rule, value in choice.rules.items()
-        if str(getattr(now, rule).value) != value
+        f"{rule} is {getattr(now, rule).value}, was {value.value}"
+        for rule, value in known.items()
+        if getattr(now, rule) is not value
     ]
-    return rules, [f"the rules of {quote(choice.era)} have changed since: {_list(other)}"] if other else []
+    return rules, changes + ([f"the rules of {quote(choice.era)} have changed since: {_list(other)}"] if other else [])
 
 
 def chosen_now(choice: Choice) -> Kernel:
-    """The same era, policies and settings in this version; ChoiceError if one of them is no more."""
+    """The same era, platform, policies and settings in this version; ChoiceError if one of them is no more."""
     # A setting of the scenario that a policy of the command line overrode is not in force.
     settings = [(rule, value) for rule, value in choice.settings if choice.rules.get(rule) == value]
-    return kernel(choice.era, choice.policies, settings)
+    return kernel(choice.era, choice.policies, settings, platform=choice.platform)
 
 
 def kernel_as_recorded(choice: Choice, rules: KernelRules) -> Kernel:
-    """The kernel of a recording; ChoiceError if its era is unknown here."""
-    return Kernel(find_era(choice.era), choice.policies, choice.settings, rules)
+    """The kernel of a recording; ChoiceError if its era or its platform is unknown here."""
+    era = find_era(choice.era)
+    return Kernel(era, choice.policies, choice.settings, rules, find_platform(choice.platform, era))
 
 
 def _exists(rule: str, value: str) -> bool:

@@ -123,6 +123,7 @@ def recorded(
         ),
         kernel=Choice(
             era=kernel.era,
+            platform=kernel.platform,
             policies=kernel.policies,
             settings=kernel.settings,
             rules={rule: str(getattr(kernel.rules, rule).value) for rule in RULES},

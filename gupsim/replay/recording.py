@@ -48,9 +48,11 @@ class Place(Part, frozen=True, kw_only=True):
 
 
 class Choice(Part, frozen=True, kw_only=True):
-    """A kernel: how it was chosen, and all of its rules as they were then."""
+    """A kernel: how it was chosen, and all of its rules as they were then. platform: x86 in recordings that were made
+    before there were others."""
 
     era: Word
+    platform: Word = "x86"
     policies: tuple[Word, ...] = ()
     settings: tuple[tuple[Word, Word], ...] = ()
     rules: dict[Word, Word]

@@ -156,6 +156,7 @@ def as_json(replayed: Replayed, why: Why | None, result: Minimised | None, file:
         "scenario": case.loaded.scenario.title,
         "file": case.loaded.file,
         "kernel": case.kernel.era,
+        "platform": case.kernel.platform,
         "policies": list(case.kernel.policies),
         "settings": dict(case.kernel.settings),
         "strategy": recording.strategy,

@@ -14,6 +14,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "scenario": header.scenario,
         "kernel": header.kernel,
+        "platform": header.platform,
         "policies": list(header.policies),
         "seed": header.seed,
         "verdict": outcome.verdict,

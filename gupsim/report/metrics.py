@@ -7,6 +7,7 @@ from typing import Final
 
 from gupsim.checkers.ledger import Ledger
 from gupsim.checkers.names import frame_key
+from gupsim.checkers.pin_incoherent import PinIncoherent
 from gupsim.checkers.torn_writeback import TornWriteback
 from gupsim.trace.records import Event
 from protocol.director import DIRECTOR
@@ -55,6 +56,8 @@ class Metrics:
         self._ledger = Ledger()
         self._torn = TornWriteback()
         self._torn_reads = frozenset(TornWriteback.reads)
+        self._coherence = PinIncoherent()
+        self._coherence_reads = frozenset(PinIncoherent.reads)
         self._registered: dict[tuple[str, str, int], int] = {}
 
     def feed(self, event: Event) -> None:
@@ -64,6 +67,8 @@ class Metrics:
         self._kinds[kind] += 1
         if kind in self._torn_reads:
             self._torn.feed(event)
+        if kind in self._coherence_reads:
+            self._coherence.feed(event)
         if kind is PageGet or kind is PagePut or kind is PageFree:
             self._ledger.feed(event)
         elif kind is PagesPinned:
@@ -117,6 +122,7 @@ class Metrics:
         ):
             counted[metric] = self._extra[metric]
         counted["torn_blocks"] = self._torn.blocks
+        counted["pins_moved_by_user"] = self._coherence.user_caused
         counted["pins_held_at_end"] = sum(self._registered.values())
         counted["first_bug_ns"] = self._first_bug
         return counted

@@ -11,7 +11,8 @@ from protocol.fs import BuffersAttached, BuffersReleased
 from protocol.kernel import KernelBug, KernelWarning
 from protocol.memmap import PageFlags, PageGet, PagePut
 from protocol.message import Tracepoint
-from protocol.mm import EntryChanged, Mkclean, Unmap
+from protocol.mm import Mkclean, Unmap
+from protocol.pagetable import EntryChanged
 
 
 class Symbol(Enum):

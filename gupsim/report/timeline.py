@@ -32,7 +32,8 @@ _KEPT = 50_000
 """Events kept in memory; of a longer history the first half and the last half of that."""
 
 _ORDER: Final = (
-    "process", "cpu", "mm", "memmap", "memory", "fs", "flusher", "reclaim", "block", "driver", "dma",
+    "process", "cpu", "mm", "memmap", "memory", "fs", "flusher", "reclaim", "khugepaged", "block", "driver",
+    "dma",
 )  # fmt: skip
 """Lanes from user space down to the devices, as in worked-examples.md; others follow by name."""
 

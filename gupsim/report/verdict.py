@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 from rich.text import Text
 
+from actors.rules import X86
 from gupsim.checkers.violation import Violation
 from gupsim.report.clock import Clock
 from gupsim.report.outcome import Outcome
@@ -52,10 +53,11 @@ def verdict_lines(outcome: Outcome, width: int = WIDTH, *, stories: bool = True)
 def _what_was_run(outcome: Outcome, width: int) -> Iterator[Text]:
     header = outcome.header
     yield from wrapped(Text(header.scenario, "bold"), width, 0)
+    kernel = header.kernel if header.platform == X86 else f"{header.kernel} on {header.platform}"
     policies = ", ".join(header.policies) or "none"
     clock = Clock(outcome.end_time)
     line = Text(
-        f"kernel {header.kernel}, policies: {policies}, seed {header.seed};"
+        f"kernel {kernel}, policies: {policies}, seed {header.seed};"
         f" {outcome.events} events, {clock(outcome.end_time)} of virtual time"
     )
     yield from wrapped(line, width, 2)

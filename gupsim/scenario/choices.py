@@ -1,4 +1,4 @@
-"""Which kernel a history runs under: an era, changed by policies, changed by single rules."""
+"""Which kernel a history runs under: an era on a platform, changed by policies, changed by single rules."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from actors.rules import ERAS, POLICIES, KernelRules, RuleValue
+from actors.rules import ERAS, PLATFORMS, POLICIES, X86, KernelRules, RuleValue
 from gupsim.scenario.errors import quote, unknown
+from gupsim.scenario.model import Scenario
 
 RULES: dict[str, type[RuleValue]] = typing.get_type_hints(KernelRules)
 """Every rule with its enum."""
 
 
 class ChoiceError(ValueError):
-    """An era, policy, rule or value that does not exist, or choices that contradict each other."""
+    """An era, platform, policy, rule or value that does not exist, or choices that contradict each other."""
 
 
 class Kernel(msgspec.Struct, frozen=True):
@@ -28,10 +29,13 @@ class Kernel(msgspec.Struct, frozen=True):
     policies: tuple[str, ...]
     settings: tuple[tuple[str, str], ...]
     rules: KernelRules
+    platform: str = X86
 
     def title(self) -> str:
-        """ "v4.20 + bounce + debug_vm=on"."""
-        return " + ".join((self.era, *self.policies, *(f"{rule}={value}" for rule, value in self.settings)))
+        """ "v4.20 + bounce + debug_vm=on"; the platform comes second, if it is another than plain x86."""
+        platform = () if self.platform == X86 else (self.platform,)
+        settings = (f"{rule}={value}" for rule, value in self.settings)
+        return " + ".join((self.era, *platform, *self.policies, *settings))
 
 
 def find_era(name: str) -> str:
@@ -40,6 +44,16 @@ def find_era(name: str) -> str:
     if era not in ERAS:
         raise ChoiceError(unknown("kernel", name, ERAS))
     return era
+
+
+def find_platform(name: str, era: str = "") -> str:
+    """The platform itself; ChoiceError if there is none, or none of that name in the era."""
+    if name not in PLATFORMS:
+        raise ChoiceError(unknown("platform", name, PLATFORMS))
+    platform = PLATFORMS[name]
+    if era and not platform.exists_in(era):
+        raise ChoiceError(f"there is no {name} in {era}: {platform.since} (it exists in {', '.join(platform.eras)})")
+    return name
 
 
 def find_policy(name: str) -> str:
@@ -73,16 +87,17 @@ def kernel(
     policies: Sequence[str] = (),
     settings: Iterable[tuple[str, str]] = (),
     *,
+    platform: str = X86,
     base_policies: Sequence[str] = (),
     base_settings: Mapping[str, str] | None = None,
 ) -> Kernel:
-    """The rules of an era, changed first by the scenario's own choices, then by those of the command line.
+    """The rules of an era on a platform, changed first by the scenario's own choices, then by the command line's.
 
     base_policies, base_settings: the scenario's. What is chosen later wins; within one layer two policies, or two
     settings, that want different values of one rule contradict each other: ChoiceError.
     """
     era = find_era(era)
-    changes: dict[str, RuleValue] = {}
+    changes = PLATFORMS[find_platform(platform, era)].changes(era)
     base = tuple((base_settings or {}).items())
     given = tuple(dict.fromkeys(settings))
     changes |= _of_policies(base_policies)
@@ -94,6 +109,7 @@ def kernel(
         policies=tuple(dict.fromkeys((*base_policies, *policies))),
         settings=tuple({**dict(base), **dict(given)}.items()),
         rules=msgspec.structs.replace(ERAS[era][0], **changes),
+        platform=platform,
     )
 
 
@@ -118,19 +134,27 @@ def _of_settings(settings: Iterable[tuple[str, str]]) -> dict[str, RuleValue]:
     return changes
 
 
-def settings_of(era: str, policies: Sequence[str], rules: Mapping[str, str]) -> dict[str, str]:
-    """The rules that were set beyond era and policies, as the header of a trace tells; all of them for an era that
-    this version does not know."""
+def settings_of(era: str, platform: str, policies: Sequence[str], rules: Mapping[str, str]) -> dict[str, str]:
+    """The rules that were set beyond era, platform and policies, as the header of a trace tells; all of them for an
+    era that this version does not know."""
     try:
-        plain = kernel(era, policies).rules
+        plain = kernel(era, policies, platform=platform).rules
     except ChoiceError:
         return dict(rules)
     return {rule: value for rule, value in rules.items() if rule in RULES and getattr(plain, rule).value != value}
 
 
-def kernel_of(text: str, default_era: str) -> Kernel:
-    """The kernel that an expectation names: "v4.20", "bounce", "v4.20 + bounce", "v5.19 + debug_vm=on"."""
-    era = ""
+def kernel_of(
+    text: str,
+    default_era: str,
+    default_platform: str = X86,
+    *,
+    base_policies: Sequence[str] = (),
+    base_settings: Mapping[str, str] | None = None,
+) -> Kernel:
+    """The kernel that an expectation names, its parts in any order: "v4.20", "bounce", "arm64 + v4.20 + bounce",
+    "v5.19 + debug_vm=on". base_policies, base_settings: the scenario's, as of `kernel`."""
+    era, platform = "", ""
     policies: list[str] = []
     settings: list[tuple[str, str]] = []
     for part in (piece.strip() for piece in text.split("+")):
@@ -140,8 +164,30 @@ def kernel_of(text: str, default_era: str) -> Kernel:
             if era:
                 raise ChoiceError(f"{quote(text)} names two kernels, {era} and {part}")
             era = find_era(part)
+        elif part in PLATFORMS:
+            if platform:
+                raise ChoiceError(f"{quote(text)} names two platforms, {platform} and {part}")
+            platform = part
         elif part in POLICIES:
             policies.append(part)
         else:
-            raise ChoiceError(unknown("kernel or policy", part, (*ERAS, *POLICIES)))
-    return kernel(era or default_era, policies, settings)
+            raise ChoiceError(unknown("kernel, platform or policy", part, (*ERAS, *PLATFORMS, *POLICIES)))
+    return kernel(
+        era or default_era,
+        policies,
+        settings,
+        platform=platform or default_platform,
+        base_policies=base_policies,
+        base_settings=base_settings,
+    )
+
+
+def expected_kernel(scenario: Scenario, text: str) -> Kernel:
+    """The kernel that an expectation of a scenario names, on top of what the scenario itself chooses."""
+    return kernel_of(
+        text,
+        scenario.kernel,
+        scenario.platform,
+        base_policies=scenario.policies,
+        base_settings=scenario.rules,
+    )

@@ -62,7 +62,7 @@ def nearest(name: str, valid: Iterable[str]) -> str:
         other = candidate.lower()
         ratio = SequenceMatcher(None, low, other).ratio()
         if len(low) > 1 and (other.startswith(low) or low.startswith(other)):
-            ratio = max(ratio, 0.8)
+            ratio = max(ratio, 0.8 + ratio / 10)
         if ratio > best_ratio:
             best, best_ratio = candidate, ratio
     return best

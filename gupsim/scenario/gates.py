@@ -9,7 +9,7 @@ from gupsim.scenario.errors import FieldError, Path, unknown
 from gupsim.scenario.model import Scenario
 from gupsim.scenario.references import process_of
 from protocol.catalog import ALL_TRACEPOINTS
-from protocol.steps import Step, word
+from protocol.steps import Fork, Step, word
 
 TRACEPOINT_NAMES: Final = tuple(sorted(str(kind.__struct_config__.tag) for kind in ALL_TRACEPOINTS))
 """What `after` and `until` may name besides labels."""
@@ -105,12 +105,21 @@ def _check_beginning(scenario: Scenario, thread: str, labels: dict[str, Place]) 
 def _circle(scenario: Scenario, labels: dict[str, Place]) -> list[tuple[Place, str]]:
     """Ends of steps that wait for each other: [(step, gate or "" for the order of its thread), ...]; [] if none.
 
-    The end of a step waits for the end of the step before it and for all labels in its `after` and `until`.
+    The end of a step waits for the end of the step before it and for all labels in its `after` and `until`; the first
+    one of a process that is forked waits for the fork.
     """
     waits: dict[Place, list[tuple[Place, str]]] = {}
+    forks = {
+        (process_of(place[0], scenario.threads[place[0]])[0], step.child): place
+        for place, step in _steps(scenario)
+        if isinstance(step, Fork)
+    }
     for place, step in _steps(scenario):
         begins = scenario.threads[place[0]].begins
         waits[place] = [(labels[begins], begins)] if begins and not place[1] else []
+        fork = forks.get(process_of(place[0], scenario.threads[place[0]]))
+        if fork is not None and not place[1]:
+            waits[place].append((fork, ""))
         waits[place] += [(labels[split_gate(gate)[0]], gate) for gate in (*step.after, *step.until) if ":" not in gate]
         if place[1]:
             waits[place].append(((place[0], place[1] - 1), ""))

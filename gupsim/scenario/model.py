@@ -19,6 +19,7 @@ Kind = Literal[
     "table-use-after-free",
     "stale-tlb",
     "pin-incoherent",
+    "torn-entry",
     "info-leak",
     "refcount",
     "pin-leak",
@@ -79,12 +80,14 @@ class Disk(Part, frozen=True, kw_only=True):
 
     checksums: it computes a guard tag from live memory before each write and checks it on each read.
     stable_writes: it asks that pages under writeback do not change. chunk_time: to move one chunk of a page.
+    served: a program stands behind it, and each request stays in flight until a step `serve` answers it.
     """
 
     blocks: Blocks | None = None
     checksums: bool = False
     stable_writes: bool = False
     chunk_time: Duration = "2us"
+    served: bool = False
 
 
 class Device(Part, frozen=True, kw_only=True):
@@ -116,7 +119,9 @@ class Machine(Part, frozen=True, kw_only=True):
     """The hardware and what is on its disks. All hosts (h0, h1, ...) are alike.
 
     memory: size ("64MiB") or number of pages. chunks: pieces of a page that move atomically (2: halves).
-    levels: of the page tables. swap: pages of swap space. latency: the first entry that matches counts.
+    levels: of the page tables; table_bits: address bits that each decodes, so that a huge page has 2**table_bits pages.
+    hugepages, gigantic_pages: huge pages of the hugetlb pools, of 2**table_bits and of 4**table_bits pages each.
+    swap: pages of swap space. latency: the first entry that matches counts.
     fabric: RDMA between the hosts (default: they do not know each other).
     """
 
@@ -125,6 +130,9 @@ class Machine(Part, frozen=True, kw_only=True):
     memory: Memory = "1MiB"
     chunks: Literal[1, 2, 4, 8, 16, 32, 64, 128, 256, 512] = 2
     levels: Annotated[int, msgspec.Meta(ge=2, le=5)] = 4
+    table_bits: Annotated[int, msgspec.Meta(ge=1, le=9)] = 9
+    hugepages: Count = 0
+    gigantic_pages: Count = 0
     swap: Count = 0
     filesystems: dict[ActorName, FileSystem] = {}
     disks: dict[ActorName, Disk] = {}
@@ -136,7 +144,8 @@ class Machine(Part, frozen=True, kw_only=True):
 class Thread(Part, frozen=True, kw_only=True):
     """Steps that run one after the other; different threads race.
 
-    process: whose address space and devices it uses (default: a process of the thread's name).
+    process: whose address space and devices it uses (default: a process of the thread's name). If a step of another
+    process forks it, its threads start when that step has ended.
     cpu: number of the CPU that it runs on. host: the machine.
     begins: label of a step of another thread of the process, which creates this one when it has ended (pthread_create);
     unlike `after` of a step that is no script, and a search respects it.
@@ -183,9 +192,9 @@ class Expectation(Part, frozen=True, kw_only=True):
 
 
 class Scenario(Part, frozen=True, kw_only=True):
-    """One file. kernel, policies, rules: what it runs under unless the command line says otherwise.
+    """One file. kernel, platform, policies, rules: what it runs under unless the command line says otherwise.
 
-    metrics: names of metrics to report. expectations: by kernel, as "v4.20", "bounce" or "v4.20 + bounce".
+    metrics: names of metrics to report. expectations: by kernel, as "v4.20", "arm64", "bounce" or "v4.20 + bounce".
     """
 
     title: Line
@@ -193,6 +202,7 @@ class Scenario(Part, frozen=True, kw_only=True):
     source: Source = Source()
     machine: Machine = Machine()
     kernel: Line = "v6.12"
+    platform: Line = "x86"
     policies: tuple[Line, ...] = ()
     rules: dict[str, str] = {}
     threads: dict[ActorName, Thread] = {}
@@ -209,3 +219,9 @@ def pages_of(memory: int | str) -> int:
     if match is None:
         raise ValueError(f"{memory!r} is not a size")
     return int(match[1]) * {"KiB": 1, "MiB": 1024, "GiB": 1024 * 1024}[match[2]] // 4
+
+
+def huge_pools(machine: Machine) -> tuple[tuple[int, int], ...]:
+    """(order, number of huge pages) of each hugetlb pool."""
+    pools = ((machine.table_bits, machine.hugepages), (2 * machine.table_bits, machine.gigantic_pages))
+    return tuple((order, count) for order, count in pools if count)

@@ -5,14 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gupsim.report.metrics import Metrics
-from gupsim.scenario.choices import ChoiceError, find_era, find_policy, find_value, kernel, kernel_of
+from gupsim.scenario.choices import (
+    ChoiceError,
+    expected_kernel,
+    find_era,
+    find_platform,
+    find_policy,
+    find_value,
+    kernel,
+)
 from gupsim.scenario.errors import FieldError, Path, unknown
-from gupsim.scenario.model import MAX_FRAMES, MAX_TIME, MIN_FRAMES, Client, Machine, Scenario, Thread, pages_of
+from gupsim.scenario.model import (
+    MAX_FRAMES,
+    MAX_TIME,
+    MIN_FRAMES,
+    Client,
+    Machine,
+    Scenario,
+    Thread,
+    huge_pools,
+    pages_of,
+)
 from protocol import steps, workload
 from protocol.units import UnitError, duration, nanoseconds
 
 METRICS = tuple(Metrics().values())
 """What a scenario can ask to have reported."""
+
+LEAST_ADDRESS_BITS = 3
+"""Page numbers of fewer bits leave a program less than 4 pages, its half of them: no room for a huge page."""
 
 RESERVED_DISK = "swap"
 """Name of the disk that `swap` makes."""
@@ -40,6 +61,17 @@ def process_of(name: str, thread: Thread) -> tuple[str, str]:
     return thread.host, thread.process or name
 
 
+def parents(scenario: Scenario) -> dict[tuple[str, str], str]:
+    """Host and name of each process that fork makes, with the process that forks it."""
+    return {
+        (place, step.child): process
+        for name, thread in scenario.threads.items()
+        for place, process in [process_of(name, thread)]
+        for step in thread.steps
+        if isinstance(step, steps.Fork)
+    }
+
+
 def files_of(machine: Machine) -> dict[str, str]:
     """Each file with its file system."""
     return {file: name for name, fs in machine.filesystems.items() for file in fs.files}
@@ -54,7 +86,9 @@ def _known(name: str, kind: str, valid: Iterable[str], path: Path, *fields: str 
 def _check_kernels(scenario: Scenario) -> None:
     field: Path = ("kernel",)
     try:
-        find_era(scenario.kernel)
+        era = find_era(scenario.kernel)
+        field = ("platform",)
+        find_platform(scenario.platform, era)
         for number, policy in enumerate(scenario.policies):
             field = ("policies", number)
             find_policy(policy)
@@ -62,10 +96,10 @@ def _check_kernels(scenario: Scenario) -> None:
             field = ("rules", rule)
             find_value(rule, value)
         field = ("policies",)
-        kernel(scenario.kernel, scenario.policies, tuple(scenario.rules.items()))
+        kernel(era, scenario.policies, tuple(scenario.rules.items()), platform=scenario.platform)
         for text in scenario.expectations:
             field = ("expectations", text)
-            kernel_of(text, scenario.kernel)
+            expected_kernel(scenario, text)
     except ChoiceError as error:
         raise FieldError(str(error), *field) from None
     for text, expected in scenario.expectations.items():
@@ -77,6 +111,17 @@ def _check_kernels(scenario: Scenario) -> None:
 def _check_machine(machine: Machine) -> None:
     if not MIN_FRAMES <= pages_of(machine.memory) <= MAX_FRAMES:
         raise FieldError(f"{machine.memory} is out of range: from 64KiB to 64GiB", "machine", "memory")
+    pools = sum(count << order for order, count in huge_pools(machine))
+    if pools > pages_of(machine.memory) // 2:
+        problem = f"the huge pages take {pools} of {pages_of(machine.memory)} pages: at most half of the memory"
+        raise FieldError(problem, "machine", "hugepages" if machine.hugepages else "gigantic_pages")
+    if machine.levels * machine.table_bits < LEAST_ADDRESS_BITS:
+        problem = (
+            f"{machine.levels} levels of {machine.table_bits} bit(s) leave a program"
+            f" {1 << (machine.levels * machine.table_bits - 1)} page(s): levels * table_bits must be"
+            f" {LEAST_ADDRESS_BITS} or more"
+        )
+        raise FieldError(problem, "machine", "table_bits")
     owner: dict[str, str] = {}
     used: dict[str, str] = {}
     for name, fs in machine.filesystems.items():
@@ -118,24 +163,74 @@ def _check_step(scenario: Scenario, step: steps.Step, path: Path) -> None:
         _known(step.device, "device", machine.devices, path, "device")
         if {"get", "pin"} <= set(step.flags):
             raise FieldError("'get' and 'pin' exclude each other", *path, "flags")
+        if step.times > 1 and step.pages != 1:
+            raise FieldError("many times is for one page", *path, "times")
+    if isinstance(step, steps.Mmap) and step.device:
+        _known(step.device, "device", machine.devices, path, "device")
+        if step.file or step.hugetlb:
+            raise FieldError("registers are neither a file nor huge pages", *path, "device")
     if isinstance(step, (steps.Sync, steps.Writeback)):
         if step.fs:
             _known(step.fs, "file system", machine.filesystems, path, "fs")
         elif len(machine.filesystems) != 1:
             names = ", ".join(machine.filesystems) or "none"
             raise FieldError(f"which file system? The machine has {names}", *path, "fs")
+    if isinstance(step, steps.Fork):
+        _check_fork(scenario, step, path)
     if isinstance(step, steps.Signal):
         processes = {process_of(name, other)[1] for name, other in scenario.threads.items()}
         _known(step.process, "process", sorted(processes), path, "process")
+    if isinstance(step, steps.Serve):
+        served = [name for name, disk in machine.disks.items() if disk.served]
+        _known(step.disk, "served disk", served, path, "disk")
+    if isinstance(step, steps.ProcessVm):
+        processes = {process_of(name, other)[1] for name, other in scenario.threads.items()}
+        _known(step.target, "process", sorted(processes), path, "target")
+
+
+def _check_fork(scenario: Scenario, step: steps.Fork, path: Path) -> None:
+    """The child has threads of its own on this host, and one step alone forks it, which is none of its own."""
+    thread = str(path[1])
+    host, process = process_of(thread, scenario.threads[thread])
+    places = [process_of(name, other) for name, other in scenario.threads.items()]
+    others = sorted({name for place, name in places if place == host and name != process})
+    _known(step.child, "process", others, path, "child")
+    forks = [
+        other
+        for name, each in scenario.threads.items()
+        if process_of(name, each)[0] == host
+        for other in each.steps
+        if isinstance(other, steps.Fork) and other.child == step.child
+    ]
+    if len(forks) > 1:
+        raise FieldError(f"two steps fork process {step.child!r}", *path, "child")
+    forked = parents(scenario)
+    ancestor = process
+    for _ in forked:
+        ancestor = forked.get((host, ancestor), "")
+        if ancestor == step.child:
+            raise FieldError(f"process {step.child!r} is an ancestor of process {process!r}", *path, "child")
+
+
+def _family(scenario: Scenario, process: tuple[str, str]) -> set[tuple[str, str]]:
+    """A process and those whose mappings and pins it inherits."""
+    forked = parents(scenario)
+    family = {process}
+    while process in forked:
+        process = (process[0], forked[process])
+        family.add(process)
+    return family
 
 
 def _check_names(scenario: Scenario, thread: str) -> None:
-    """Mappings and pins are made by an earlier step of the process, in this thread or in one that races with it."""
+    """Mappings and pins are made by an earlier step of the process, in this thread or in one that races with it, or by
+    a process that it was forked from."""
     process = process_of(thread, scenario.threads[thread])
+    family = _family(scenario, process)
     made = {
         made
         for name, other in scenario.threads.items()
-        if name != thread and process_of(name, other) == process
+        if name != thread and process_of(name, other) in family
         for made in map(_made, other.steps)
         if made is not None
     }
@@ -161,7 +256,9 @@ def _made(step: steps.Step) -> tuple[str, str] | None:
     """What a step gives a name to."""
     if isinstance(step, steps.Mmap):
         return "map", step.name
-    if isinstance(step, steps.Pin):
+    if isinstance(step, steps.Mremap) and step.name:
+        return "map", step.name
+    if isinstance(step, (steps.Pin, steps.RegisterBuffers, steps.Vmsplice)):
         return "pin", step.name
     return None
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.rules import ERAS, POLICIES
+from actors.rules import ERAS, PLATFORMS, POLICIES
 from gupsim.scenario.choices import RULES
 from gupsim.scenario.model import Client, Scenario
 from gupsim.scenario.reader import BESIDE_GENERATOR, BESIDE_STEP, GENERATOR_WORDS, STEP_WORDS
@@ -88,9 +88,10 @@ def _item(what: str, words: dict[str, type[msgspec.Struct]], beside: JsonObject,
 
 
 def _name_choices(fields: JsonObject) -> None:
-    """Eras, policies, rules with their values, and metrics by name, so that an editor can complete them."""
+    """Eras, platforms, policies, rules with their values, and metrics by name, so that an editor can complete them."""
     eras = [name for era in ERAS for name in (era, era.removeprefix("v"))]
     fields["kernel"] = {"enum": eras, "default": fields["kernel"].get("default")}
+    fields["platform"] = {"enum": list(PLATFORMS), "default": fields["platform"].get("default")}
     fields["metrics"]["items"] = {"enum": list(METRICS)}
     fields["policies"]["items"] = {"enum": list(POLICIES)}
     fields["rules"] = {

@@ -16,7 +16,7 @@ TRACE_VERSION = 1
 class Header(msgspec.Struct, frozen=True, array_like=True, tag="header", tag_field="kind"):
     """version: TRACE_VERSION. actors: addresses by rank; other records name actors by rank.
     scenario: its title or file name; digest: SHA-256 of its canonical form; source: the scenario itself, as in its
-    file (JSON-like); kernel, policies, rules: what was in force; seed."""
+    file (JSON-like); kernel, policies, rules, platform: what was in force; seed."""
 
     version: int
     scenario: str
@@ -27,6 +27,8 @@ class Header(msgspec.Struct, frozen=True, array_like=True, tag="header", tag_fie
     rules: dict[str, str]
     seed: int
     actors: tuple[str, ...]
+    platform: str = "x86"
+    """The last field, because traces that were written before there were platforms end without it."""
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True, tag="d", tag_field="kind", gc=False):

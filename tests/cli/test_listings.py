@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from actors.rules import ERAS, POLICIES
+from actors.rules import ERAS, PLATFORMS, POLICIES
 from gupsim.cli.main import status_of
 from gupsim.scenario.choices import RULES
 from gupsim.scenario.find import shipped
@@ -68,12 +68,25 @@ def test_one_rule_is_explained() -> None:
     assert "P6: writes a snapshot" in gupsim("rules", "writeback_pinned").stdout
 
 
-def test_kernels_lists_eras_and_policies() -> None:
+def test_a_rule_names_the_platforms_that_set_it_and_when() -> None:
+    told = listed("rules", "fast_gup")
+    setting = {value["value"]: value["platforms"] for value in told["values"]}
+    assert setting["none"] == {"arm64": ["v3.17"], "arm-nospecial": ["v3.17"]}
+    assert setting["generic"]["arm64"] == list(ERAS)[1:]
+    shown = gupsim("rules", "fast_gup").stdout
+    assert "platforms: arm64 (v3.17), arm-nospecial (v3.17)" in shown
+    assert "platforms: x86-paravirt\n" in gupsim("rules", "tlb_flush").stdout
+
+
+def test_kernels_lists_eras_platforms_and_policies() -> None:
     told = listed("kernels")
     assert [kernel["kernel"] for kernel in told["kernels"]] == list(ERAS)
+    assert [platform["platform"] for platform in told["platforms"]] == list(PLATFORMS)
     assert [policy["policy"] for policy in told["policies"]] == list(POLICIES)
+    invlpgb = next(platform for platform in told["platforms"] if platform["platform"] == "x86-invlpgb")
+    assert invlpgb["kernels"] == ["v6.17", "v6.18"]
     shown = gupsim("kernels").stdout
-    assert all(name in shown for name in (*ERAS, *POLICIES))
+    assert all(name in shown for name in (*ERAS, *PLATFORMS, *POLICIES))
 
 
 def test_two_kernels_are_compared() -> None:
@@ -83,6 +96,9 @@ def test_two_kernels_are_compared() -> None:
     assert "debug_vm" not in rules
     assert "dirty_without_buffers" in gupsim("kernels", "5.12", "v5.19").stdout
     assert "do not differ" in gupsim("kernels", "v6.12", "6.12").stdout
+    told = listed("kernels", "v4.20", "x86-paravirt + v4.20")
+    assert (told["from"], told["to"]) == ("v4.20", "v4.20 + x86-paravirt")
+    assert {change["rule"] for change in told["differences"]} == {"tlb_flush", "table_free"}
 
 
 def test_one_kernel_is_shown_in_full() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from actors.rules import PLATFORMS
 from tests.cli.run_cli import ROOT, gupsim
 
 NUMBERS = {"type": "object", "additionalProperties": {"type": ["integer", "null"]}}
@@ -20,12 +21,13 @@ RESULT = {
     "type": "object",
     "additionalProperties": False,
     "required": [
-        "scenario", "kernel", "policies", "settings", "seed", "verdict", "violations", "metrics", "vmstat", "events",
-        "trace_sha256",
+        "scenario", "kernel", "platform", "policies", "settings", "seed", "verdict", "violations", "metrics", "vmstat",
+        "events", "trace_sha256",
     ],
     "properties": {
         "scenario": {"type": "string"},
         "kernel": {"type": "string", "pattern": "^v[0-9]"},
+        "platform": {"enum": list(PLATFORMS)},
         "policies": {"type": "array", "items": {"type": "string"}},
         "settings": {"type": "object", "additionalProperties": {"type": "string"}},
         "seed": {"type": "integer"},
@@ -110,6 +112,15 @@ def test_check_says_of_the_trace_what_run_said(tmp_path: Path) -> None:
     assert checked.returncode == 1
     assert json.loads(checked.stdout) == told
     assert gupsim("check", str(trace)).stdout == gupsim("run", "S01", "-k", "v5.19", "--set", "debug_vm=on").stdout
+
+
+def test_the_platform_is_told_by_run_and_by_check(tmp_path: Path) -> None:
+    trace = tmp_path / "s35.trace"
+    told = run_json("S35", "--kernel", "v5.19", "--platform", "arm64", "--trace", str(trace), status=0)
+    assert (told["kernel"], told["platform"], told["settings"]) == ("v5.19", "arm64", {})
+    checked = gupsim("check", str(trace))
+    assert "kernel v5.19 on arm64, policies: none" in checked.stdout
+    assert "rules set" not in checked.stdout
 
 
 def test_a_trace_that_is_cut_off_is_checked_up_to_the_cut_with_a_warning(tmp_path: Path) -> None:

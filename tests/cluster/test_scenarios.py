@@ -8,7 +8,7 @@ from gupsim.cluster.placement import placement
 from gupsim.cluster.plan import decode_plan, plan_of
 from gupsim.cluster.scale import scaled
 from gupsim.run import run_scenario
-from gupsim.scenario.choices import kernel
+from gupsim.scenario.choices import expected_kernel, kernel
 from gupsim.scenario.find import shipped
 from gupsim.scenario.load import Loaded, load
 
@@ -22,7 +22,7 @@ def small(name: str) -> Loaded:
 def test_a_scenario_on_three_nodes_is_that_of_one_process(name: str) -> None:
     loaded = small(name)
     scenario = loaded.scenario
-    chosen = kernel(scenario.kernel, base_policies=scenario.policies, base_settings=scenario.rules)
+    chosen = expected_kernel(scenario, scenario.kernel)
     one = run_scenario(loaded, chosen, seed=3)
     for layout in ("spread", "hosts"):
         plan = plan_of(loaded, chosen, 3, placement(["a", "b", "c"], layout=layout, hosts=scenario.machine.hosts))
@@ -38,10 +38,11 @@ def test_a_plan_is_another_one_if_anything_of_the_run_is() -> None:
     others = [
         plan_of(loaded, kernel("v5.12"), 0, here),
         plan_of(loaded, kernel("v4.20", ("bounce",)), 0, here),
+        plan_of(loaded, kernel("v4.20", platform="pae32"), 0, here),
         plan_of(loaded, kernel("v4.20"), 1, here),
         plan_of(loaded, kernel("v4.20"), 0, placement(["a", "b"], rules=["*/mm=b"], hosts=1)),
         plan_of(load("S02"), kernel("v4.20"), 0, here),
         msgspec.structs.replace(plan, software="0.0.1"),
     ]
-    assert len({plan.digest(), *(other.digest() for other in others)}) == 7
+    assert len({plan.digest(), *(other.digest() for other in others)}) == 8
     assert decode_plan(plan.encode()) == plan

@@ -55,6 +55,17 @@ def test_a_whole_file_has_its_end_mark_and_digest(whole: Path) -> None:
     assert reader.sha256 == hashlib.sha256(whole.read_bytes()).hexdigest()
 
 
+def test_a_file_from_before_there_were_platforms_is_of_x86(whole: Path, tmp_path: Path) -> None:
+    data = whole.read_bytes()
+    length = header_length(data)
+    old = msgpack.packb(msgpack.unpackb(data[:length])[:-1])
+    path = tmp_path / "old.gup"
+    path.write_bytes(old + data[length:])
+    _, reader = records(path)
+    assert (reader.header.platform, reader.header.actors[0]) == ("x86", "h0/client/a")
+    assert reader.end is not None
+
+
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_any_cut_gives_a_prefix_and_a_warning(whole: Path, tmp_path: Path, data: st.DataObject) -> None:
