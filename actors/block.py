@@ -6,7 +6,7 @@ import errno
 from typing import NamedTuple
 from zlib import crc32
 
-from actors.base import Actor, Map, Port, TicketLock, chunks_of, handles
+from actors.base import Actor, Fifo, Map, Port, TicketLock, chunks_of, handles
 from protocol.address import local_name
 from protocol.block import (
     BioEnd,
@@ -18,6 +18,8 @@ from protocol.block import (
     BlockWrite,
     FlushDisk,
     ReadBlock,
+    Served,
+    ServeNext,
     SubmitBio,
 )
 from protocol.kernel import Boot
@@ -42,7 +44,8 @@ class Block(Actor):
 
     blocks: size. chunk: bytes that move in one step, each of which takes `chunk_time` ns. checksums: a guard tag is
     kept for every block, computed from memory before the transfer and verified by reads (T10 DIF, B11 step 7).
-    content: (first block, count, byte) for what is on it at boot; the rest is zero.
+    content: (first block, count, byte) for what is on it at boot; the rest is zero. served: a program stands behind it,
+    and a request stays in flight until that answers it.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Block(Actor):
         checksums: bool,
         chunk_time: int,
         content: tuple[tuple[int, int, int], ...] = (),
+        served: bool = False,
     ) -> None:
         super().__init__(address, port)
         self.name = local_name(address)
@@ -70,6 +74,9 @@ class Block(Actor):
         """What was written since boot."""
         self._cache: Map[int, Sector] = Map(self, "write cache")
         """Written, but lost if the power fails now."""
+        self.served = served
+        self._in_flight: Fifo[tuple[str, int], SubmitBio] = Fifo(self, "request in flight")
+        """Of a served disk, by sender and tag."""
 
     @handles(Boot)
     def boot(self, msg: Boot) -> None:
@@ -84,6 +91,24 @@ class Block(Actor):
     @handles(SubmitBio)
     async def serve(self, msg: SubmitBio) -> None:
         """B11, steps 7 and 9: the memory is read twice, and nothing keeps it from changing in between."""
+        if self.served:
+            self._in_flight[msg.sender, msg.tag] = msg
+        else:
+            await self._carry_out(msg)
+
+    @handles(ServeNext)
+    async def serve_next(self, msg: ServeNext) -> Served:
+        """The data move now, and not when the request was made."""
+        for at, bio in self._in_flight.items():
+            self._in_flight.pop(at)
+            if not bio.write:
+                data = bytes((msg.fill,)) * PAGE_SIZE
+                self._cache[bio.lba] = Sector(data, crc32(data))
+            await self._carry_out(bio)
+            return Served(0, self._content(bio.lba).data[0])
+        return Served(-errno.EAGAIN)
+
+    async def _carry_out(self, msg: SubmitBio) -> None:
         async with self._queue:
             if not 0 <= msg.lba < self.blocks:
                 error = -errno.EIO

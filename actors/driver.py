@@ -21,13 +21,15 @@ from protocol.driver import (
     Registered,
     ReleaseBuffer,
     Released,
+    ShareDevice,
     StartDma,
 )
 from protocol.fabric import AddRegion, ExposeBuffer, RemoveRegion
 from protocol.fs import SetPageDirty
+from protocol.gup import GrabTimes
 from protocol.memmap import ChangeFlags, LockPage, Page, PutRefs, ReadFlags, ReadMapping, UnlockPage, UnpinRefs
 from protocol.memory import PAGE_SIZE
-from protocol.message import Status
+from protocol.message import DONE, Done, Status
 from protocol.mm import Foll, GetUserPages
 from protocol.reclaim import LruRemovePinned, LruReturnUnpinned
 
@@ -35,7 +37,8 @@ from protocol.reclaim import LruRemovePinned, LruReturnUnpinned
 class Registration(msgspec.Struct, frozen=True):
     """A buffer that the device may use.
 
-    pins: taken with pin_user_pages, so unpin_user_page is the partner. write: the device may write into it.
+    pins: taken with pin_user_pages, so unpin_user_page is the partner. write: the device may write into it. times: how
+    often the driver has its one page.
     """
 
     handle: int
@@ -43,6 +46,7 @@ class Registration(msgspec.Struct, frozen=True):
     pfns: tuple[int, ...]
     pins: bool
     write: bool
+    times: int = 1
 
 
 class Driver(KernelActor):
@@ -63,6 +67,10 @@ class Driver(KernelActor):
         """Operations that the device has not completed, by handle."""
         self.exposed: Map[int, bool] = Map(self, "exposed")
         """Registrations that other hosts may write to."""
+        self.former: Map[int, tuple[int, ...]] = Map(self, "former")
+        """Pages of registrations that are gone: the driver never clears its array of pointers."""
+        self.sharers: Map[str, tuple[str, ...]] = Map(self, "sharers")
+        """Owner of registrations -> processes that have its file open, if fork made them several."""
         self._completions: dict[int, tuple[int, int]] = {}
         self._idle: dict[int, WaitQueue] = {}
 
@@ -89,9 +97,14 @@ class Driver(KernelActor):
             for pfn in pages.pfns:
                 await self.ask(self.at("reclaim"), LruRemovePinned(pfn))
         pins = bool(flags & Foll.PIN)
-        self.registrations[handle] = Registration(handle, msg.owner, pages.pfns, pins, bool(flags & Foll.WRITE))
+        times = 1
+        if msg.times > 1:
+            more = await self.ask(self.memmap, GrabTimes(pages.pfns[0], msg.times - 1, pins, holder))
+            times += more.times
+        write = bool(flags & Foll.WRITE)
+        self.registrations[handle] = Registration(handle, msg.owner, pages.pfns, pins, write, times)
         self.trace(Registered(driver=self.name, handle=handle, owner=msg.owner, pfns=pages.pfns, pins=pins))
-        return Pinned(handle, len(pages.pfns))
+        return Pinned(handle, times if msg.times > 1 else len(pages.pfns))
 
     @handles(StartDma)
     async def start_dma(self, msg: StartDma) -> DmaResult:
@@ -163,19 +176,41 @@ class Driver(KernelActor):
         registration = self.registrations.pop(msg.handle)
         if registration is None:
             return Status(-EBADF)
-        await self._release(registration, msg.how, dirty=msg.dirty)
+        await self._release(registration, msg.how, dirty=msg.dirty, pages=msg.pages)
         return Status()
 
     @handles(CloseDevice)
     async def close_device(self, msg: CloseDevice) -> Status:
-        """The file is closed: everything that its owner registered goes, dirty if the device could write to it."""
+        """Files that nobody else has open are closed: everything that was registered through them goes, dirty if the
+        device could write to it."""
+        closed = []
+        for owner in self._opened(msg.owner):
+            left = tuple(process for process in self.sharers.get(owner, (owner,)) if process != msg.owner)
+            if left:
+                self.sharers[owner] = left
+            else:
+                closed.append(owner)
+                self.sharers.pop(owner)
         for handle, registration in self.registrations.items():
-            if registration.owner == msg.owner and self.registrations.pop(handle) is not None:
+            if registration.owner in closed and self.registrations.pop(handle) is not None:
                 await self._release(registration, "match", dirty=registration.write)
         return Status()
 
-    async def _release(self, registration: Registration, how: str, *, dirty: bool) -> None:
-        """unpin_user_pages_dirty_lock(), or set_page_dirty_lock() and put_page() for each page."""
+    @handles(ShareDevice)
+    def share_device(self, msg: ShareDevice) -> Done:
+        """dup_fd(): the child has every file open that its parent has."""
+        for owner in self._opened(msg.parent):
+            self.sharers[owner] = (*self.sharers.get(owner, (owner,)), msg.child)
+        return DONE
+
+    def _opened(self, process: str) -> list[str]:
+        """Owners of the files that a process has open: its own, and those that it inherited and not closed."""
+        inherited = [owner for owner, who in self.sharers.items() if process in who and owner != process]
+        own = process in self.sharers.get(process, (process,))
+        return [process, *inherited] if own else inherited
+
+    async def _release(self, registration: Registration, how: str, *, dirty: bool, pages: int | None = None) -> None:
+        """unpin_user_pages_dirty_lock(), or set_page_dirty_lock() and put_page() for each page. pages: of so many."""
         handle = registration.handle
         holder = self._holder(handle)
         if self.exposed.pop(handle):
@@ -183,17 +218,33 @@ class Driver(KernelActor):
             await self.ask(self.dma, RemoveRegion(handle))
         await self._stop_device(handle)
         unpin = registration.pins if how == "match" else how == "unpin"
-        for pfn in registration.pfns:
+        for pfn in registration.pfns if pages is None else self._pages(registration, pages, unpin=unpin):
             if dirty and not (unpin and await self._is_dirty(pfn)):
                 await self._set_page_dirty_lock(pfn)
             if self.rules.pinned_on_lru is PinnedOnLru.REMOVE:
                 # Before the reference goes: afterwards the frame may be somebody else's.
                 await self.ask(self.at("reclaim"), LruReturnUnpinned(pfn))
             if unpin:
-                await self.ask(self.memmap, UnpinRefs(pfn, 1, holder))
+                await self.ask(self.memmap, UnpinRefs(pfn, registration.times, holder))
             else:
-                await self.ask(self.memmap, PutRefs(pfn, 1, "gup", holder))
+                await self.ask(self.memmap, PutRefs(pfn, registration.times, "gup", holder))
+        self.former[handle] = registration.pfns
         self.trace(Released(driver=self.name, handle=handle, owner=registration.owner, pfns=registration.pfns, how=how))
+
+    def _pages(self, registration: Registration, count: int, *, unpin: bool) -> tuple[int, ...]:
+        """What a driver gives back that does not look at what it got (S47): the first `count` pointers of its array,
+        which still has those of earlier calls behind the ones that it got, and zeroes where there were none."""
+        if count < 0:
+            if unpin:
+                self.warn("unpin_user_pages", f"WARN_ON(IS_ERR_VALUE(npages)): {count}")
+            return ()
+        pages = registration.pfns[:count]
+        for handle in range(registration.handle - 1, 0, -1):
+            pages += (self.former.get(handle) or ())[len(pages) : count]
+        if len(pages) < count:
+            where = "unpin_user_pages" if unpin else "put_page"
+            self.bug(where, f"NULL pointer dereference: the array has {len(pages)} page(s) of {count}")
+        return pages
 
     async def _stop_device(self, handle: int) -> None:
         while self.in_flight.get(handle, 0):

@@ -101,11 +101,13 @@ class Memory(Actor):
     @handles(ZeroFrame)
     def zero(self, msg: ZeroFrame) -> Done:
         """clear_page(): no other context can see the frame yet, so it is one step."""
-        self._locate(msg.pfn, 0, 1)
-        for index in range(len(self._zero_digests)):
-            self.recorder.note("frame", (msg.pfn, index), WRITE)
-        self._content.pop(msg.pfn, None)
-        self.trace(MemoryZero(pfn=msg.pfn, digests=self._zero_digests))
+        self._locate(msg.pfn + msg.pages - 1, 0, 1)
+        for pfn in range(msg.pfn, msg.pfn + msg.pages):
+            for index in range(len(self._zero_digests)):
+                self.recorder.note("frame", (pfn, index), WRITE)
+            # Of a huge page only what changes: a quarter of a million tracepoints would say nothing.
+            if self._content.pop(pfn, None) is not None or msg.pages == 1:
+                self.trace(MemoryZero(pfn=pfn, digests=self._zero_digests))
         return DONE
 
     def _locate(self, pfn: int, offset: int, length: int) -> int:

@@ -6,9 +6,23 @@ from actors.base import Actor, handles
 from protocol.address import host_of
 from protocol.block import ReadBlock
 from protocol.fs import StatFile
-from protocol.memmap import ReadVmstat
+from protocol.memmap import Page, ReadCounts, ReadFlags, ReadFolio, ReadVmstat
 from protocol.memory import ReadFrame
-from protocol.observer import FileSeen, Observation, Observe, VmstatSeen
+from protocol.mm import ReadPagemap
+from protocol.observer import (
+    FileSeen,
+    FrameSeen,
+    Observation,
+    Observe,
+    ObserveFrame,
+    ObservePage,
+    ObserveTask,
+    PageSeen,
+    TaskSeen,
+    VmstatSeen,
+)
+from protocol.proc import ReadStatus, ReadVmas
+from protocol.process import FindMapping
 
 _NOTHING = -1
 
@@ -25,6 +39,49 @@ class Observer(Actor):
         vmstat = await self.ask(msg.memmap, ReadVmstat())
         self.trace(VmstatSeen(host=host_of(msg.memmap), counters=dict(vmstat.counters)))
         return Observation(vmstat.counters)
+
+    @handles(ObservePage)
+    async def observe_page(self, msg: ObservePage) -> None:
+        """pagemap, smaps, then what the frame says of itself."""
+        place = await self.ask(msg.process, FindMapping(msg.map, msg.page))
+        host = host_of(msg.process)
+        if place.address < 0:
+            self.trace(PageSeen(mm=place.mm, address=-1, mapped=False, state="none", pfn=-1, anon_huge=0))
+            return
+        entry = await self.ask(f"{host}/mm", ReadPagemap(place.mm, place.address))
+        seen = await self.ask(f"{host}/mm", ReadVmas(place.mm, place.address, 1))
+        huge = sum(vma.huge for vma in seen.vmas)
+        if entry.pfn >= 0:
+            await self._observe_frame(host, entry.pfn)
+        self.trace(
+            PageSeen(
+                mm=place.mm,
+                address=place.address,
+                mapped=bool(seen.vmas),
+                state=entry.state,
+                pfn=entry.pfn,
+                anon_huge=huge,
+            )
+        )
+
+    @handles(ObserveFrame)
+    async def observe_frame(self, msg: ObserveFrame) -> None:
+        """kpageflags of a page that was marked."""
+        await self._observe_frame(msg.host, msg.pfn)
+
+    @handles(ObserveTask)
+    async def observe_task(self, msg: ObserveTask) -> None:
+        """status."""
+        place = await self.ask(msg.process, FindMapping("", 0))
+        status = await self.ask(f"{host_of(msg.process)}/mm", ReadStatus(place.mm))
+        self.trace(TaskSeen(mm=place.mm, pinned=status.pinned, locked=status.locked))
+
+    async def _observe_frame(self, host: str, pfn: int) -> None:
+        memmap = f"{host}/memmap"
+        flags = await self.ask(memmap, ReadFlags(pfn, int(sum(Page))))
+        counts = await self.ask(memmap, ReadCounts(pfn))
+        folio = await self.ask(memmap, ReadFolio(pfn))
+        self.trace(FrameSeen(pfn=pfn, flags=flags.flags, maps=counts.maps, head=folio.head, folio=folio.pages))
 
     async def _observe_file(self, memory: str, name: str, fs: str, ino: int, block: str) -> None:
         state = await self.ask(fs, StatFile(ino))

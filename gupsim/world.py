@@ -11,8 +11,9 @@ from actors.rules import KernelRules
 from gupsim.engine.links import LinkSpeed
 from gupsim.engine.timed import TimedWorld
 from gupsim.scenario.gates import watched
-from gupsim.scenario.model import Disk, FileSystem, Machine, Scenario, pages_of
-from gupsim.scenario.references import RESERVED_DISK, process_of
+from gupsim.scenario.model import Disk, FileSystem, Machine, Scenario, huge_pools, pages_of
+from gupsim.scenario.references import RESERVED_DISK, parents, process_of
+from protocol import steps
 from protocol.catalog import ALL_MESSAGES
 from protocol.codec import Codec
 from protocol.director import DIRECTOR, Seen
@@ -80,7 +81,10 @@ class World(msgspec.Struct, frozen=True):
 
     def _run_threads(self, at: int, *, last: bool) -> bool:
         threads = [(name, thread) for name, thread in sorted(self.scenario.threads.items()) if thread.last is last]
+        forked = parents(self.scenario)
         for name, thread in threads:
+            if not last and process_of(name, thread) in forked:
+                continue  # fork starts them
             place, process = process_of(name, thread)
             self.timed.post(f"{place}/process/{process}", RunThread(name), at)
         return bool(threads)
@@ -151,6 +155,7 @@ def build(
         _add_memory_side(timed, host, machine, rules)
         _add_file_side(timed, host, machine, rules)
         _add_devices(timed, host, machine, rules)
+        _add_open_files(timed, host, scenario, rules)
         _add_processes(timed, host, scenario, rules, scripted=scripted)
     _add_script(timed, scenario, scripted=scripted)
     timed.seal()
@@ -168,10 +173,12 @@ def _add_memory_side(timed: TimedWorld, host: str, machine: Machine, rules: Kern
     chunk = PAGE_SIZE // machine.chunks
     frames = pages_of(machine.memory)
     timed.add(f"{host}/memory", Memory, frames=frames, chunk=chunk)
-    timed.add(f"{host}/memmap", Memmap, rules=rules, frames=frames)
-    timed.add(f"{host}/mm", Mm, rules=rules, levels=machine.levels, chunk=chunk)
-    for number in range(machine.cpus):
-        timed.add(f"{host}/cpu/{number}", Cpu, rules=rules, chunk=chunk, levels=machine.levels)
+    timed.add(f"{host}/memmap", Memmap, rules=rules, frames=frames, hugepages=huge_pools(machine))
+    cpus = tuple(f"cpu/{number}" for number in range(machine.cpus))
+    shape = {"levels": machine.levels, "bits": machine.table_bits}
+    timed.add(f"{host}/mm", Mm, rules=rules, cpus=cpus, chunk=chunk, **shape)
+    for cpu in cpus:
+        timed.add(f"{host}/{cpu}", Cpu, rules=rules, chunk=chunk, **shape)
     swap = {"swap_block": f"block/{RESERVED_DISK}", "swap_slots": machine.swap} if machine.swap else {}
     timed.add(f"{host}/reclaim", Reclaim, rules=rules, **swap)
 
@@ -209,6 +216,7 @@ def _add_file_side(timed: TimedWorld, host: str, machine: Machine, rules: Kernel
             chunk=chunk,
             checksums=disk.checksums,
             chunk_time=nanoseconds(disk.chunk_time),
+            served=disk.served,
             content=tuple((file.first_block, file.pages, file.fill) for file in placed if file.disk == f"block/{name}"),
         )
 
@@ -226,6 +234,26 @@ def _add_devices(timed: TimedWorld, host: str, machine: Machine, rules: KernelRu
         timed.add(f"{host}/fabric", Fabric)
 
 
+def _add_open_files(timed: TimedWorld, host: str, scenario: Scenario, rules: KernelRules) -> None:
+    """What only programs with the steps for it can reach."""
+    used = {type(step) for thread in scenario.threads.values() for step in thread.steps}
+    advised = {
+        step.advice for thread in scenario.threads.values() for step in thread.steps if type(step) is steps.Madvise
+    }
+    if steps.Collapse in used or "hugepage" in advised:
+        from actors.khugepaged import Khugepaged
+
+        timed.add(f"{host}/khugepaged", Khugepaged, rules=rules)
+    if steps.RegisterBuffers in used:
+        from actors.uring import IoUring
+
+        timed.add(f"{host}/io_uring", IoUring, rules=rules, chunk=PAGE_SIZE // scenario.machine.chunks)
+    if steps.Vmsplice in used:
+        from actors.pipe import Pipes
+
+        timed.add(f"{host}/pipe", Pipes, rules=rules)
+
+
 def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: KernelRules, *, scripted: bool) -> None:
     from actors.process import Process, ProcessSpec, ThreadSpec
 
@@ -235,11 +263,12 @@ def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: Kern
     for name, thread in scenario.threads.items():
         place, process = process_of(name, thread)
         if place == host:
-            spec = ThreadSpec(cpu=f"cpu/{thread.cpu}", steps=thread.steps, begins=thread.begins)
+            spec = ThreadSpec(cpu=f"cpu/{thread.cpu}", steps=thread.steps, begins=thread.begins, last=thread.last)
             threads.setdefault(process, {})[name] = spec
     for name, (place, process, generator) in generators(scenario).items():
         if place == host:
             work.setdefault(process, {})[name] = generator
+    forked = parents(scenario)
     for process in sorted({*threads, *work}):
         timed.add(
             f"{host}/process/{process}",
@@ -254,6 +283,7 @@ def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: Kern
                 generators=work.get(process, {}),
                 scripted=scripted,
                 hosts=hosts(machine) if machine.fabric is not None else (),
+                parent=forked.get((host, process), ""),
             ),
             chunk=PAGE_SIZE // machine.chunks,
         )

@@ -29,6 +29,20 @@ class FlushDisk(Request[Status], frozen=True):
     """REQ_OP_FLUSH: everything in the write cache goes to the media. From fs, in fsync."""
 
 
+class ServeNext(Request["Served"], frozen=True):
+    """The program behind a served disk (a loop device over FUSE, ublk) answers the oldest request. From process.
+    fill: the byte that a read gets."""
+
+    fill: int
+
+
+class Served(Message, frozen=True):
+    """error: 0, or -11 (-EAGAIN): there is no request. first: byte that was read or written. Answers ServeNext."""
+
+    error: int
+    first: int = 0
+
+
 class ReadBlock(Request["BlockContent"], frozen=True):
     """What a reader of the raw device would get now, without any I/O time. From the observer."""
 
@@ -108,5 +122,13 @@ class BlockFlush(Tracepoint, frozen=True, tag="block:flush"):
         return f"{self.block}: write cache flushed ({self.blocks} blocks)"
 
 
-MESSAGES: tuple[type[Message], ...] = (SubmitBio, BioEnd, FlushDisk, ReadBlock, BlockContent)
+MESSAGES: tuple[type[Message], ...] = (
+    SubmitBio,
+    BioEnd,
+    FlushDisk,
+    ServeNext,
+    Served,
+    ReadBlock,
+    BlockContent,
+)
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (BlockInit, BlockChecksum, BlockWrite, BlockRead, BlockFlush)

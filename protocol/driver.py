@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from protocol.message import Message, Request, Status, Tracepoint
+from protocol.message import Done, Message, Request, Status, Tracepoint
 
 
 class PinBuffer(Request["Pinned"], frozen=True):
     """ioctl: pin `nr` pages at `address` of `mm` for the device. From process.
 
     flags: bits of `Foll` as the driver's author wrote them: GET or PIN choose the call; neither leaves it to rule
-    `driver_call`. fast: get_user_pages_fast on `cpu` (an address). remote: get_user_pages_remote.
+    `driver_call`. fast: get_user_pages_fast on `cpu` (an address). remote: get_user_pages_remote. times: how often the
+    driver asks for the one page.
     """
 
     mm: str
@@ -20,6 +21,7 @@ class PinBuffer(Request["Pinned"], frozen=True):
     remote: bool
     cpu: str
     owner: str
+    times: int = 1
 
 
 class Pinned(Message, frozen=True):
@@ -64,17 +66,27 @@ class ReleaseBuffer(Request[Status], frozen=True):
     """ioctl: give the pages back.
 
     dirty: mark them dirty first (unpin_user_pages_dirty_lock, or set_page_dirty_lock and put). how: "match" (the
-    partner of the call that acquired), "put" or "unpin" regardless: an unconverted error path (S31)."""
+    partner of the call that acquired), "put" or "unpin" regardless: an unconverted error path (S31). pages: so many,
+    whatever was obtained (S47)."""
 
     handle: int
     dirty: bool
     how: str
+    pages: int | None = None
 
 
 class CloseDevice(Request[Status], frozen=True):
-    """The process closed the device: a sound driver releases what `owner` registered. From process, at exit."""
+    """The process closed the device: a sound driver releases what `owner` registered, unless a child has it open still.
+    From process, at exit."""
 
     owner: str
+
+
+class ShareDevice(Request[Done], frozen=True):
+    """fork: `child` has open what `parent` had open; who closes it last lets the registrations go. From process."""
+
+    parent: str
+    child: str
 
 
 class Registered(Tracepoint, frozen=True, tag="driver:register"):
@@ -114,5 +126,6 @@ MESSAGES: tuple[type[Message], ...] = (
     DirtyPages,
     ReleaseBuffer,
     CloseDevice,
+    ShareDevice,
 )
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (Registered, Released)

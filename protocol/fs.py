@@ -76,7 +76,9 @@ class Transferred(Message, frozen=True):
 
 
 class DirectIo(Request[Transferred], frozen=True):
-    """O_DIRECT read (from_disk) or write of whole pages between the file and user memory. From process."""
+    """O_DIRECT read (from_disk) or write of whole pages between the file and user memory. From process.
+
+    cpu: address of the CPU on which get_user_pages_fast() walks first; "" for the slow walk alone."""
 
     ino: int
     index: int
@@ -84,6 +86,7 @@ class DirectIo(Request[Transferred], frozen=True):
     from_disk: bool
     mm: str
     address: int
+    cpu: str = ""
 
 
 class Fsync(Request[Status], frozen=True):
@@ -94,6 +97,12 @@ class Fsync(Request[Status], frozen=True):
 
 class Sync(Request[Status], frozen=True):
     """sync(2) for this file system: as fsync of every dirty inode. From process."""
+
+
+class SyncFileRange(Request[Status], frozen=True):
+    """sync_file_range(2) of the whole file with WAIT_BEFORE, WRITE and WAIT_AFTER. From process."""
+
+    ino: int
 
 
 class DropCache(Request["Transferred"], frozen=True):
@@ -325,6 +334,7 @@ MESSAGES: tuple[type[Message], ...] = (
     DirectIo,
     Fsync,
     Sync,
+    SyncFileRange,
     DropCache,
     SetPageDirty,
     NextDirty,

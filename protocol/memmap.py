@@ -38,6 +38,8 @@ class Page(IntFlag):
     """Not managed by the allocator: the zero page."""
     HEAD = 4096
     TAIL = 8192
+    HUGETLB = 16384
+    """First page of a huge page that belongs to a pool, in use or not."""
 
 
 class AllocPages(Request["Allocated"], frozen=True):
@@ -160,6 +162,19 @@ class Counts(Message, frozen=True):
     maps: int
 
 
+class ReadFolio(Request["Folio"], frozen=True):
+    """page_folio(), folio_nr_pages(): which folio a page belongs to. From whoever holds a reference to it."""
+
+    pfn: int
+
+
+class Folio(Message, frozen=True):
+    """head: its first page; pages: how many it has. Answers ReadFolio."""
+
+    head: int
+    pages: int
+
+
 class PageMapped(Request[Flag], frozen=True):
     """page_mapped(): does any page-table entry map the page? Reads the mapcount alone."""
 
@@ -170,12 +185,13 @@ class AddMaps(Request[Done], frozen=True):
     """folio_add_rmap / folio_remove_rmap: the number of page-table entries that map the page changes by `amount`.
 
     adopt: kind of a reference of the running context ("lookup" or "alloc") that becomes the mapping's, or "" for
-    none; ledger: name of the mapping, "map:app:0x1000"."""
+    none; ledger: name of the mapping, "map:app:0x1000". entire: by a huge leaf."""
 
     pfn: int
     amount: int
     adopt: str = ""
     ledger: str = ""
+    entire: bool = False
 
 
 class ChangeFlags(Request["OldFlags"], frozen=True):
@@ -373,16 +389,10 @@ class MaybePinnedAsked(Tracepoint, frozen=True, tag="page:maybe_dma_pinned"):
 
 MESSAGES: tuple[type[Message], ...] = (
     AllocPages, Allocated, GetRefs, TryGet, ToPin, GrabFolio, PutRefs, UnpinRefs, MaybeDmaPinned, FreezeRefs,
-    UnfreezeRefs, FreeFrozen, ReadCounts, Counts, PageMapped, AddMaps, ChangeFlags, ReadFlags, OldFlags, SetMapping,
-    ReadMapping, Mapping, LockPage, TryLockPage, UnlockPage, WaitWriteback, WaitUnpinned, ReadVmstat, Vmstat,
+    UnfreezeRefs, FreeFrozen, ReadCounts, Counts, ReadFolio, Folio, PageMapped, AddMaps, ChangeFlags, ReadFlags,
+    OldFlags, SetMapping, ReadMapping, Mapping, LockPage, TryLockPage, UnlockPage, WaitWriteback, WaitUnpinned,
+    ReadVmstat, Vmstat,
 )  # fmt: skip
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (
-    PageAlloc,
-    PageFree,
-    PageGet,
-    PagePut,
-    PageBadCount,
-    PageFlags,
-    PageMapping,
-    MaybePinnedAsked,
-)
+    PageAlloc, PageFree, PageGet, PagePut, PageBadCount, PageFlags, PageMapping, MaybePinnedAsked,
+)  # fmt: skip

@@ -50,9 +50,10 @@ class WriteMemory(Request[Done], frozen=True):
 
 
 class ZeroFrame(Request[Done], frozen=True):
-    """clear_page(): fill a frame with zeroes before anybody else can see it. From memmap."""
+    """clear_page(): fill a frame, or `pages` of them, with zeroes before anybody else can see it. From memmap, mm."""
 
     pfn: int
+    pages: int = 1
 
 
 class MemoryWrite(Tracepoint, frozen=True, tag="memory:write"):

@@ -60,11 +60,13 @@ class Mapped(Message, frozen=True):
 
 
 class Munmap(Request[Status], frozen=True):
-    """munmap(2): zap the entries, flush, then free the pages (B4)."""
+    """munmap(2): zap the entries, unlink the page tables, flush, then free the pages and the tables (B4). users:
+    mm_users, the threads of the process, where a rule makes the kernel look at it; else 2."""
 
     mm: str
     address: int
     pages: int
+    users: int = 2
 
 
 class Mprotect(Request[Status], frozen=True):
@@ -193,17 +195,26 @@ class PageReferenced(Request[Flag], frozen=True):
 
 
 class TryToUnmap(Request["Unmapped"], frozen=True):
-    """try_to_unmap() (B9, step 5): clear every entry that maps the page, move the dirty bit to the page, flush.
-    slot: swap slot to leave in the entries of an anonymous page, or -1. From reclaim, page locked."""
+    """try_to_unmap() (B9, step 5): clear every entry that maps the page, move the dirty bit to the page, flush or, by
+    rule, owe the flush. slot: swap slot to leave in the entries of an anonymous page, or -1. lazyfree: nothing is left
+    there, if the page is clean and nobody else uses it. From reclaim, page locked."""
 
     pfn: int
     slot: int = -1
+    lazyfree: bool = False
 
 
 class Unmapped(Message, frozen=True):
-    """ok: no mapping is left. Answers TryToUnmap."""
+    """ok: no mapping is left. owed: the running context must ask for TryToUnmapFlush before it relies on that; dirty:
+    also before it writes the page out. Answers TryToUnmap."""
 
     ok: bool
+    owed: bool = False
+    dirty: bool = False
+
+
+class TryToUnmapFlush(Request[Done], frozen=True):
+    """try_to_unmap_flush(): the flush that the running context owes since TryToUnmap (B4). From reclaim."""
 
 
 class UnmapRange(Request[Done], frozen=True):
@@ -304,12 +315,13 @@ class Unmap(Tracepoint, frozen=True, tag="mm:unmap"):
 
 class MmLayout(Tracepoint, frozen=True, tag="mm:layout"):
     """A process changed its own mapping. what: "mmap", "munmap", "mprotect", "mremap",
-    "dontneed", "fork", "exit"."""
+    "dontneed", "fork", "exit". allows: bits of `Prot` that mprotect left."""
 
     mm: str
     what: str
     address: int
     pages: int
+    allows: int = 0
 
     def say(self) -> str:
         return f"{self.mm}: {self.what} of {self.pages} page(s) at {self.address:#x}"
@@ -318,7 +330,7 @@ class MmLayout(Tracepoint, frozen=True, tag="mm:layout"):
 MESSAGES: tuple[type[Message], ...] = (
     Mmap, Mapped, Munmap, Mprotect, MadviseDontneed, Madvise, Mremap, ForkMm, ReadPagemap, PagemapEntry, ExitMm,
     ActivateMm, KillPending, HandleFault, GetUserPages, UserPages, PageMkclean, PageReferenced, TryToUnmap, Unmapped,
-    UnmapRange,
+    TryToUnmapFlush, UnmapRange,
 )  # fmt: skip
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (
     Fault,

@@ -18,6 +18,69 @@ class Observation(Message, frozen=True):
     vmstat: tuple[tuple[str, int], ...]
 
 
+class ObservePage(Message, frozen=True):
+    """Look at a page of a process: pagemap, smaps, kpagecount, kpageflags. From outside the world; told by a PageSeen.
+
+    process: address of its actor; map, page: the place by the program's own name."""
+
+    process: str
+    map: str
+    page: int
+
+
+class ObserveFrame(Message, frozen=True):
+    """Look at a frame, whoever has it: kpagecount, kpageflags. host: as "h0". From outside; told by a FrameSeen."""
+
+    host: str
+    pfn: int
+
+
+class ObserveTask(Message, frozen=True):
+    """Look at /proc/PID/status. process: address of its actor. From outside; told by a TaskSeen."""
+
+    process: str
+
+
+class FrameSeen(Tracepoint, frozen=True, tag="observer:frame"):
+    """A frame. flags: bits of `Page`, those of its folio; maps: number of mappings; head, folio: first page of its
+    folio, and how many it has."""
+
+    pfn: int
+    flags: int
+    maps: int
+    head: int
+    folio: int
+
+    def say(self) -> str:
+        return f"page {self.pfn}: mapped {self.maps} time(s), folio of {self.folio} page(s)"
+
+
+class PageSeen(Tracepoint, frozen=True, tag="observer:page"):
+    """A page of a process. mapped: is there a mapping at all; state: "none", "present" or "swap"; pfn: -1 if not
+    present; anon_huge: pages of the whole mapping that huge leaves map and that are anonymous."""
+
+    mm: str
+    address: int
+    mapped: bool
+    state: str
+    pfn: int
+    anon_huge: int
+
+    def say(self) -> str:
+        return f"{self.mm} at {self.address:#x}: {self.state}" + (f", page {self.pfn}" if self.pfn >= 0 else "")
+
+
+class TaskSeen(Tracepoint, frozen=True, tag="observer:task"):
+    """VmPin and VmLck in pages."""
+
+    mm: str
+    pinned: int
+    locked: int
+
+    def say(self) -> str:
+        return f"{self.mm}: VmPin {self.pinned} page(s), VmLck {self.locked} page(s)"
+
+
 class FileSeen(Tracepoint, frozen=True, tag="observer:file"):
     """One page of a file. cached: first byte in memory, or -1; disk: first byte on disk, or -1; buffers, dirty: of the
     cached page; same: memory and disk hold the same bytes; intact: the disk's guard tag matches."""
@@ -50,5 +113,5 @@ class VmstatSeen(Tracepoint, frozen=True, tag="observer:vmstat"):
         return "vmstat: " + ", ".join(f"{name} {value}" for name, value in self.counters.items() if value)
 
 
-MESSAGES: tuple[type[Message], ...] = (Observe, Observation)
-TRACEPOINTS: tuple[type[Tracepoint], ...] = (FileSeen, VmstatSeen)
+MESSAGES: tuple[type[Message], ...] = (Observe, Observation, ObservePage, ObserveFrame, ObserveTask)
+TRACEPOINTS: tuple[type[Tracepoint], ...] = (FileSeen, VmstatSeen, FrameSeen, PageSeen, TaskSeen)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from msgspec.structs import replace
+
 from protocol.message import Flag, Message, Request, Tracepoint
 
 
@@ -35,7 +37,8 @@ class Entry(Message, frozen=True):
     dirty: bool = False
     young: bool = False
     special: bool = False
-    """pte_special: no struct page semantics (the zero page)."""
+    """No struct page semantics: the zero page, registers. Who knows the mapping sees it in every case, the fast walk
+    only where entries have a bit for it (rule pte_special)."""
     protnone: bool = False
     exclusive: bool = False
     """A SWAP or MIGRATION entry that remembers PageAnonExclusive (5.19)."""
@@ -47,21 +50,39 @@ class Entry(Message, frozen=True):
 
 class WalkHardware(Request["Translation"], frozen=True):
     """The MMU of `cpu` walks the tables after a TLB miss, and sets the accessed (and for a write the dirty) bit as
-    one atomic step with its last read."""
+    one atomic step with its last read. fresh: it has no translation of this mm yet, and asks for its generation."""
 
     mm: str
     address: int
     write: bool
     cpu: str
+    fresh: bool = False
 
 
 class Translation(Message, frozen=True):
-    """What goes into the TLB; ok False: page fault. Answers WalkHardware."""
+    """What goes into the TLB; ok False: page fault. Answers WalkHardware.
+
+    pfn: of the page that was asked for. pages: that the leaf maps, 1 for a last-level entry. generation: mm.tlb_gen,
+    if that was asked for."""
 
     ok: bool
     pfn: int = 0
     writable: bool = False
     dirty: bool = False
+    pages: int = 1
+    generation: int = 0
+
+
+class ReadTlbGen(Request["TlbGen"], frozen=True):
+    """mm.tlb_gen, by which a CPU that returns to an mm sees whether it missed a flush (B4). From a cpu."""
+
+    mm: str
+
+
+class TlbGen(Message, frozen=True):
+    """How often the translations of an mm were flushed. Answers ReadTlbGen."""
+
+    generation: int
 
 
 class SetDirtyBit(Request[Flag], frozen=True):
@@ -81,13 +102,33 @@ class ReadRoot(Request[Entry], frozen=True):
 
 class ReadEntry(Request[Entry], frozen=True):
     """One lockless read of one page-table entry (B1). table: id of the table page, generation as found in the entry
-    that led there; `index` within it; level: 0 for the last one. From the GUP-fast walk of a cpu."""
+    that led there; `index` within it; level: 0 for the last one; word: LOW or HIGH of an entry of two words, 0 for all
+    of it. From the GUP-fast walk of a cpu."""
 
     mm: str
     table: int
     generation: int
     index: int
     level: int = 0
+    word: int = 0
+
+
+LOW, HIGH = 1, 2
+"""Words of a last-level entry that is wider than a machine word (rule pte_read)."""
+
+_LOW_BITS = 1
+"""Bits of the pfn in the low word, beside the flags. PAE has 20 there: with one, small memories show a torn read."""
+
+
+def word_of(entry: Entry, word: int) -> Entry:
+    """One word of an entry, as an entry whose other word is zero."""
+    mask = (1 << _LOW_BITS) - 1
+    return replace(entry, target=entry.target & mask) if word == LOW else Entry(target=entry.target & ~mask)
+
+
+def join_words(low: Entry, high: Entry) -> Entry:
+    """What two words read one after the other are taken for; they may belong to different entries."""
+    return replace(low, target=low.target | high.target) if low.kind != EntryKind.NONE else Entry()
 
 
 class FastPinBegin(Request["PinSequence"], frozen=True):
@@ -109,8 +150,9 @@ class FastPinEnd(Request[PinSequence], frozen=True):
 
 
 class EntryChanged(Tracepoint, frozen=True, tag="mm:pte"):
-    """A page-table entry changed. now: "none", "ro", "rw", "rw,dirty", "swap", "migration", "table"; level: 0 for a
-    last-level entry, 1 for a pmd, 2 for a pud. why: the function that did it."""
+    """A page-table entry changed. now: "none", "ro", "rw", "rw,dirty", "protnone", "swap", "migration", "table";
+    pfn: of the page that it maps now, or did before, or -1. level: 0 for a last-level entry, 1 for a pmd, 2 for a pud;
+    pages: that it covers. why: the function that did it."""
 
     mm: str
     address: int
@@ -118,14 +160,17 @@ class EntryChanged(Tracepoint, frozen=True, tag="mm:pte"):
     now: str
     why: str
     level: int = 0
+    pages: int = 1
 
     def say(self) -> str:
         what = ("entry", "pmd", "pud")[self.level] if self.level < 3 else f"level-{self.level} entry"
-        return f"{self.why}: {what} of {self.mm} at {self.address:#x} (page {self.pfn}) is {self.now}"
+        page = f" (page {self.pfn})" if self.pfn >= 0 else ""
+        return f"{self.why}: {what} of {self.mm} at {self.address:#x}{page} is {self.now}"
 
 
 class TableAlloc(Tracepoint, frozen=True, tag="table:alloc"):
-    """A page became a page table of `mm`. generation: how often this table page was in use before, plus one."""
+    """A page that was a page table before is one again, of `mm`. generation: how often it was one, this time
+    included."""
 
     mm: str
     table: int
@@ -163,6 +208,7 @@ class TableRead(Tracepoint, frozen=True, tag="table:read"):
 
 
 MESSAGES: tuple[type[Message], ...] = (
-    Entry, WalkHardware, Translation, SetDirtyBit, ReadRoot, ReadEntry, FastPinBegin, PinSequence, FastPinEnd,
+    Entry, WalkHardware, Translation, ReadTlbGen, TlbGen, SetDirtyBit, ReadRoot, ReadEntry, FastPinBegin, PinSequence,
+    FastPinEnd,
 )  # fmt: skip
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (EntryChanged, TableAlloc, TableFree, TableRead)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.message import Message, Tracepoint
+from protocol.message import Done, Message, Request, Tracepoint
 
 
 class RunThread(Message, frozen=True):
@@ -16,6 +16,55 @@ class RunGenerator(Message, frozen=True):
 
     generator: str
     until: int
+
+
+class ForkProcess(Request[Done], frozen=True):
+    """The end of copy_process(): the child has the parent's mappings and open files, and its threads start. From the
+    process that forks, with the address space copied already.
+
+    maps: (name, address, pages); pins: (name, driver, handle); drivers: that may hold something of the parent's.
+    """
+
+    parent: str
+    maps: tuple[tuple[str, int, int], ...] = ()
+    pins: tuple[tuple[str, str, int], ...] = ()
+    drivers: tuple[str, ...] = ()
+
+
+class RunStep(Message, frozen=True):
+    """Play one step of a thread by itself, in a context of its own. From outside the world."""
+
+    thread: str
+    number: int
+
+
+class CopyTask(Request[Done], frozen=True):
+    """copy_process(): what else than memory and devices a child has of its parent. From the process that forks, before
+    ForkProcess, if there is anything of it.
+
+    rings, pipes: name and number of what the name stands for. files: kind ("ring", "pipe") and number of every file
+    that is open. memlock: RLIMIT_MEMLOCK in pages. uid: -1 with all capabilities.
+    """
+
+    rings: tuple[tuple[str, int], ...]
+    pipes: tuple[tuple[str, int], ...]
+    files: tuple[tuple[str, int], ...]
+    memlock: int
+    uid: int
+
+
+class FindMapping(Request["Place"], frozen=True):
+    """Where is a page of a named mapping? From observers."""
+
+    map: str
+    page: int
+
+
+class Place(Message, frozen=True):
+    """Address space and address, or -1 if there is no such mapping. Answers FindMapping."""
+
+    mm: str
+    address: int
 
 
 class StepBegin(Tracepoint, frozen=True, tag="process:step"):
@@ -50,6 +99,17 @@ class ThreadEnd(Tracepoint, frozen=True, tag="process:thread_end"):
         return f"{self.thread} has ended"
 
 
+class ProcessForked(Tracepoint, frozen=True, tag="process:fork"):
+    """A process began as the copy of another one. drivers: of the devices that both have open now."""
+
+    parent: str
+    child: str
+    drivers: tuple[str, ...] = ()
+
+    def say(self) -> str:
+        return f"process {self.parent} forks {self.child}"
+
+
 class ProcessExit(Tracepoint, frozen=True, tag="process:exit"):
     """A process ended; `owner` is the name under which drivers knew it."""
 
@@ -59,5 +119,5 @@ class ProcessExit(Tracepoint, frozen=True, tag="process:exit"):
         return f"process {self.owner} exits"
 
 
-MESSAGES: tuple[type[Message], ...] = (RunThread, RunGenerator)
-TRACEPOINTS: tuple[type[Tracepoint], ...] = (StepBegin, StepEnd, ThreadEnd, ProcessExit)
+MESSAGES: tuple[type[Message], ...] = (RunThread, RunGenerator, ForkProcess, RunStep, CopyTask, FindMapping, Place)
+TRACEPOINTS: tuple[type[Tracepoint], ...] = (StepBegin, StepEnd, ThreadEnd, ProcessForked, ProcessExit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.message import Done, Message, Request, Tracepoint
+from protocol.message import Done, Flag, Message, Request, Tracepoint
 
 
 class LruAdd(Request[Done], frozen=True):
@@ -36,6 +36,32 @@ class Reclaimed(Message, frozen=True):
     freed: int
 
 
+class ReclaimPages(Request["Reclaimed"], frozen=True):
+    """reclaim_pages(): try to free these anonymous pages (first pages of folios), which the context has isolated. From
+    mm (MADV_PAGEOUT)."""
+
+    pfns: tuple[int, ...]
+
+
+class MarkLazyfree(Request[Done], frozen=True):
+    """folio_mark_lazyfree(): reclaim may drop this anonymous page, unless it is written to. From mm (MADV_FREE)."""
+
+    pfn: int
+
+
+class IsolatePage(Request[Flag], frozen=True):
+    """folio_isolate_lru(): off the LRU lists with a reference of the asking context, kind "isolate"; no if it is on
+    none. From mm (collapse)."""
+
+    pfn: int
+
+
+class PutbackPage(Request[Done], frozen=True):
+    """folio_putback_lru() of an anonymous page: on the lists again, the reference goes."""
+
+    pfn: int
+
+
 class LruRemovePinned(Request[Done], frozen=True):
     """Proposal P2: the first pin takes the page off the LRU. From whoever pins."""
 
@@ -66,6 +92,24 @@ class SwapFree(Request[Done], frozen=True):
     """swap_free(): one entry that named `slot` is gone. From mm."""
 
     slot: int
+
+
+class SwapDuplicate(Request[Done], frozen=True):
+    """swap_duplicate(): one more entry names `slot`. From mm (try_to_unmap, fork)."""
+
+    slot: int
+
+
+class SwapCount(Request["SwapUsers"], frozen=True):
+    """page_swapcount(): how many entries name the slot of a page of the swap cache. From mm (write faults)."""
+
+    pfn: int
+
+
+class SwapUsers(Message, frozen=True):
+    """Answers SwapCount; 0 for a page that is not in the swap cache."""
+
+    entries: int
 
 
 class LruIsolate(Tracepoint, frozen=True, tag="vmscan:isolate"):
@@ -122,6 +166,10 @@ class SwapOut(Tracepoint, frozen=True, tag="swap:out"):
 MESSAGES: tuple[type[Message], ...] = (
     LruAdd,
     LruDel,
+    ReclaimPages,
+    MarkLazyfree,
+    IsolatePage,
+    PutbackPage,
     Shrink,
     Reclaimed,
     LruRemovePinned,
@@ -129,5 +177,8 @@ MESSAGES: tuple[type[Message], ...] = (
     SwapIn,
     SwappedIn,
     SwapFree,
+    SwapDuplicate,
+    SwapCount,
+    SwapUsers,
 )
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (LruIsolate, ShrinkOutcome, ReleaseBuffersDone, FreezeRefused, SwapOut)

@@ -32,6 +32,12 @@ def test_the_wheel_contains_every_scenario_file(wheel_names: set[str]) -> None:
     assert scenarios <= wheel_names
 
 
+def test_the_wheel_contains_the_recordings_of_real_kernels(wheel_names: set[str]) -> None:
+    data = {path.relative_to(ROOT).as_posix() for path in (ROOT / "gupsim" / "conformance" / "data").iterdir()}
+    assert len(data) == 5
+    assert data <= wheel_names
+
+
 def test_the_wheel_contains_the_three_packages_and_marks_them_typed(wheel_names: set[str]) -> None:
     assert {f"{package}/py.typed" for package in CODE} <= wheel_names
     modules = [path for package in CODE for path in (ROOT / package).rglob("*.py")]

@@ -15,6 +15,7 @@ from actors.fs.invalidate import Invalidation
 from actors.fs.rw import BufferedIo
 from actors.fs.writepage import WritePages
 from actors.rules.rules import OdirectCall, PinnedOnLru
+from protocol.cpu import GetUserPagesFast
 from protocol.fs import DirectIo, SetPageDirty, Transferred
 from protocol.memmap import ChangeFlags, Page, PutRefs, ReadMapping, UnpinRefs
 from protocol.memory import PAGE_SIZE, WriteMemory
@@ -127,7 +128,11 @@ class DirectIos(BufferedIo, Invalidation, Syncing, WritePages):
         if dio.call.from_disk:
             flags |= Foll.WRITE
         address = dio.call.address + number * PAGE_SIZE
-        got = await self.ask(self.mm, GetUserPages(dio.call.mm, address, pages, flags, dio.holder))
+        if dio.call.cpu:
+            fast = GetUserPagesFast(dio.call.mm, address, pages, flags, dio.holder)
+            got = await self.ask(dio.call.cpu, fast)
+        else:
+            got = await self.ask(self.mm, GetUserPages(dio.call.mm, address, pages, flags, dio.holder))
         if self.rules.pinned_on_lru is PinnedOnLru.REMOVE:
             for pfn in got.pfns:
                 await self.ask(self.at("reclaim"), LruRemovePinned(pfn))

@@ -10,7 +10,7 @@ from actors.fs.pagecache import PageCache
 from actors.fs.pagetree import Tag
 from protocol.block import FlushDisk
 from protocol.flusher import Writeback
-from protocol.fs import Fsync, FsyncBegin, FsyncEnd, Sync
+from protocol.fs import Fsync, FsyncBegin, FsyncEnd, Sync, SyncFileRange
 from protocol.memmap import WaitWriteback
 from protocol.message import Status
 
@@ -27,6 +27,11 @@ class Syncing(PageCache):
         error = (await self.ask(self.block, FlushDisk())).error or error
         self.trace(FsyncEnd(fs=self.address, ino=msg.ino, error=error))
         return Status(error)
+
+    @handles(SyncFileRange)
+    async def sync_file_range(self, msg: SyncFileRange) -> Status:
+        """ksys_sync_file_range(): the disk's cache is not flushed, and nothing is promised."""
+        return Status(await self.write_and_wait(self.inode(msg.ino)))
 
     @handles(Sync)
     async def sync(self, msg: Sync) -> Status:

@@ -6,12 +6,15 @@ from actors.base import handles
 from actors.fs.buffers import Buffers
 from actors.fs.inodes import Inode
 from actors.fs.pagecache import PageCache
+from actors.rules.rules import DropUnused
+from protocol.flusher import Writeback
 from protocol.fs import DropCache, RemoveMapping, Transferred
 from protocol.memmap import (
     FreezeRefs,
     Page,
     PageMapped,
     PutRefs,
+    ReadCounts,
     TryLockPage,
     UnfreezeRefs,
     WaitWriteback,
@@ -47,8 +50,9 @@ class Invalidation(PageCache, Buffers):
 
     @handles(DropCache)
     async def drop_cache(self, msg: DropCache) -> Transferred:
-        """invalidate_mapping_pages(): how many pages went. The write-out that fadvise starts first is left out."""
+        """generic_fadvise(): starts writeback and does not wait. invalidate_mapping_pages(): how many pages went."""
         inode = self.inode(msg.ino)
+        await self.ask(self.flusher, Writeback(msg.ino))
         dropped = 0
         page = await self.next_page(inode, 0)
         while page.pfn >= 0:
@@ -63,7 +67,7 @@ class Invalidation(PageCache, Buffers):
         """invalidate_inode_page(), page locked: only a page that is clean, unmapped and unreferenced goes."""
         if inode.pages.load(index) != pfn or await self.page_flags(pfn, Page.DIRTY | Page.WRITEBACK):
             return False
-        if (await self.ask(self.memmap, PageMapped(pfn))).yes:
+        if await self._in_use(pfn):
             return False
         if not await self.free_buffers(inode, pfn, index):
             return False
@@ -72,6 +76,13 @@ class Invalidation(PageCache, Buffers):
         # Unfrozen with one reference less: that was the cache's.
         await self.ask(self.memmap, UnfreezeRefs(pfn, _CACHE_AND_LOOKUP - 1))
         return True
+
+    async def _in_use(self, pfn: int) -> bool:
+        """What a page is asked before its buffers go differs by era (rule drop_cache)."""
+        if self.rules.drop_cache is DropUnused.MAPPED:
+            return (await self.ask(self.memmap, PageMapped(pfn))).yes
+        private = bool(await self.page_flags(pfn, Page.PRIVATE))
+        return (await self.ask(self.memmap, ReadCounts(pfn))).refs > _CACHE_AND_LOOKUP + private
 
     async def invalidate_range(self, inode: Inode, first: int, last: int) -> bool:
         """invalidate_inode_pages2_range() (B12): False (-EBUSY) if a page was dirty or kept its buffers.

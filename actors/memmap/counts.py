@@ -8,7 +8,7 @@ from actors.base import Column, KernelActor, Refs
 from actors.base.footprint import COMMUTE, READ, WRITE
 from actors.memmap.frames import MAX_ORDER, Frames
 from actors.memmap.vmstat import Vmstat
-from actors.rules.rules import DebugVm, PinApi
+from actors.rules.rules import DebugVm, OverflowGuard, PinApi
 from protocol.memmap import PIN_BIAS, ZERO_PFN, PageBadCount, PageGet, PagePut
 
 _TRANSIENT: Final = ("isolate", "lookup")
@@ -39,6 +39,7 @@ class PageCounts:
         self.counted = actor.rules.pin_api not in (PinApi.NONE, PinApi.PLACEHOLDER)
         self._exact_order = _EXACT_ORDER.get(actor.rules.pin_api, MAX_ORDER + 1)
         self._debug = actor.rules.debug_vm is DebugVm.ON
+        self._guarded = actor.rules.overflow_guard is OverflowGuard.GUARD
         self.refs = Refs(actor, "page.refs", frames.size)
         self.pins = Column(actor, "page.pins", "i", frames.size)
         self.maps = Column(actor, "page.maps", "i", frames.size)
@@ -87,7 +88,7 @@ class PageCounts:
         """The reverse of `pin`, whatever the page was acquired with (mismatch table of B3); True if it is freed."""
         exact = self._exact(pfn)
         freed = self._subtract(pfn, amount if exact else PIN_BIAS * amount, holder)
-        self.pins.add(pfn, -amount)
+        self._add_pins(pfn, -amount)
         self._unpinned(pfn, amount, holder)
         self._vmstat.add("nr_foll_pin_released", amount)
         self._gave(pfn, amount, "pin", holder)
@@ -96,12 +97,15 @@ class PageCounts:
             self._bad(pfn, "underflow")
         return freed
 
-    def rename(self, pfn: int, amount: int, was: tuple[str, str], becomes: tuple[str, str]) -> None:
-        """References change their kind and holder, the count does not."""
+    def rename(
+        self, pfn: int, amount: int, was: tuple[str, str], becomes: tuple[str, str], *, quiet: bool = False
+    ) -> None:
+        """References change their kind and holder, the count does not. quiet: the kind does not either."""
         self.refs.get(pfn, amount, becomes[1])
         self.refs.put(pfn, amount, was[1])
-        self._gave(pfn, amount, *was)
-        self._got(pfn, amount, *becomes)
+        if not quiet:
+            self._gave(pfn, amount, *was)
+            self._got(pfn, amount, *becomes)
 
     def overflowed(self, pfn: int) -> bool:
         """Not positive: what the guards of 5.1 look at."""
@@ -109,6 +113,12 @@ class PageCounts:
         if not 0 < count < _FAR:
             self.refs.read(pfn)
         return count <= 0
+
+    def room(self, pfn: int, *, pin: bool) -> int:
+        """How many gets the guard lets pass one after the other: the last one makes the count negative."""
+        count = self.refs.read(pfn)
+        step = PIN_BIAS if pin and not self._exact(pfn) else 1
+        return -((count - (1 << 31)) // step) if count > 0 else 0
 
     def alive(self, pfn: int, *, guard: bool) -> bool:
         """May a speculative get add to it? Zero is free or frozen; negative is refused by the guard."""
@@ -154,6 +164,21 @@ class PageCounts:
         if gone > 0:
             self._gave(pfn, gone, "cache", "")
 
+    def frozen(self, pfn: int) -> bool:
+        """Did a freeze succeed that was not undone yet?"""
+        return pfn in self._frozen
+
+    def part(self, pfn: int, count: int, kind: str, holder: str) -> None:
+        """A page of a folio that falls apart gets references of its own."""
+        self.refs.set(pfn, 0)
+        self.refs.get(pfn, count, holder)
+        self._got(pfn, count, kind, holder)
+
+    def hand_over(self, head: int, tail: int, amount: int, holder: str) -> None:
+        """References of a folio that were meant for a page of it become the page's."""
+        self.get(tail, amount, "gup", holder)
+        self.put(head, amount, "gup", holder)
+
     def drop_frozen(self, pfn: int) -> None:
         """Every reference of a frozen page goes: those that its callers hold, the rest is the page cache's."""
         left = self._frozen.pop(pfn)
@@ -165,7 +190,8 @@ class PageCounts:
 
     def clear(self, pfn: int) -> tuple[int, int]:
         """The page is freed; returns the mappings and pins that it still had, both 0 in a sound kernel."""
-        maps, pins = self.maps.data[pfn], self.pins.data[pfn]
+        # Looked at, also by the search: a free after a wrong put finds one or the other by the order of others.
+        maps, pins = self.maps[pfn], self.pins[pfn]
         if maps:
             self.maps[pfn] = 0
         if pins:
@@ -178,11 +204,16 @@ class PageCounts:
         return self._frames.order(pfn) >= self._exact_order
 
     def _pinned(self, pfn: int, amount: int, holder: str) -> None:
-        self.pins.add(pfn, amount)
+        self._add_pins(pfn, amount)
         self._vmstat.add("nr_foll_pin_acquired", amount)
         if self._actor.recorder.log is not None:
             held = self._pinners.setdefault(pfn, {})
             held[holder] = held.get(holder, 0) + amount
+
+    def _add_pins(self, pfn: int, amount: int) -> None:
+        """atomic_add(&folio->_pincount): 8,192 pins of a whole 1 GiB page make it negative."""
+        before = self.pins.data[pfn]
+        self.pins.add(pfn, (before + amount + (1 << 31)) % (1 << 32) - (1 << 31) - before)
 
     def _unpinned(self, pfn: int, amount: int, holder: str) -> None:
         # As in Refs: an unpin commutes with others if its holder really has the pin. Nobody sees the order then.
@@ -207,7 +238,11 @@ class PageCounts:
         self._note_odd(pfn, was=odd)
         if not 0 < before <= after < _FAR:
             self._actor.recorder.note(self.refs.field, pfn, READ | WRITE)
-        if after < before or before < 0 <= after:
+        if before == 0:
+            # A plain get of a free or frozen page, by somebody who took it for alive.
+            self._bad(pfn, "resurrection")
+        elif before < 0 <= after or (after < before and not self._guarded):
+            # With the guard a negative count is still 32 bits without a sign: nobody gets a reference any more.
             self._bad(pfn, "overflow")
 
     def _subtract(self, pfn: int, delta: int, holder: str) -> bool:
@@ -218,7 +253,8 @@ class PageCounts:
         zero = self.refs.put(pfn, delta, holder)
         self._note_odd(pfn, was=odd)
         # The zero page has one reference that nobody may drop; it is never freed.
-        if before < delta or (zero and pfn == ZERO_PFN):
+        # Without a sign: a count that passed 2**31 is still good for as many puts.
+        if before & 0xFFFF_FFFF < delta or (zero and pfn == ZERO_PFN):
             self._bad(pfn, "underflow")
             return False
         return zero

@@ -44,6 +44,7 @@ class Frames:
 
     def head(self, pfn: int) -> int:
         """page_folio(): the first frame of the folio that `pfn` belongs to."""
+        self._recorder.note("page.head", pfn, READ)
         return pfn & -(1 << self._orders[pfn])
 
     def take(self, order: int) -> int:
@@ -55,8 +56,12 @@ class Frames:
         if pfn < 0:
             pfn = self._split(order)
         if pfn >= 0 and order:
-            self._orders[pfn : pfn + (1 << order)] = array("B", (order,)) * (1 << order)
+            self._regroup(pfn, 1 << order, order)
         return pfn
+
+    def split(self, head: int) -> None:
+        """Every frame of a folio becomes one of its own."""
+        self._regroup(head, 1 << self._orders[head], 0)
 
     def give(self, pfn: int) -> None:
         """The folio of `pfn`, its first frame, is free again."""
@@ -64,8 +69,14 @@ class Frames:
         order = self._orders[pfn]
         for frame in range(pfn, pfn + (1 << order)):
             self.generations[frame] += 1
-            self._orders[frame] = 0
+        if order:
+            self._regroup(pfn, 1 << order, 0)
         self._free[order].append(pfn)
+
+    def _regroup(self, head: int, pages: int, order: int) -> None:
+        for frame in range(head, head + pages):
+            self._recorder.note("page.head", frame, WRITE)
+        self._orders[head : head + pages] = array("B", (order,)) * pages
 
     def _unused(self, order: int) -> int:
         size = 1 << order

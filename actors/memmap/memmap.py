@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from actors.base import handles
-from actors.memmap.references import References
+from actors.memmap.folios import PER_PAGE
+from actors.memmap.hugetlb import HugetlbFolios
 from protocol.memmap import (
     AddMaps,
     ChangeFlags,
     Counts,
+    Folio,
     LockPage,
     Mapping,
     OldFlags,
@@ -16,6 +18,7 @@ from protocol.memmap import (
     PageMapped,
     ReadCounts,
     ReadFlags,
+    ReadFolio,
     ReadMapping,
     ReadVmstat,
     SetMapping,
@@ -28,7 +31,7 @@ from protocol.memmap import (
 from protocol.message import DONE, Done, Flag
 
 
-class Memmap(References):
+class Memmap(HugetlbFolios):
     """struct page in columns: 35 bytes a page and no Python object, so that large memories are cheap.
 
     A folio is addressed by any of its pages; counts, flags, mapping and lock are those of its first page.
@@ -41,6 +44,12 @@ class Memmap(References):
         """folio_ref_count(), folio_mapcount()."""
         pfn = self.folio(msg.pfn)
         return Counts(refs=self.counts.refs.read(pfn), maps=self.counts.maps[pfn])
+
+    @handles(ReadFolio)
+    def read_folio(self, msg: ReadFolio) -> Folio:
+        """page_folio()."""
+        head = self.folio(msg.pfn)
+        return Folio(head=head, pages=1 << self.frames.order(head))
 
     @handles(PageMapped)
     def page_mapped(self, msg: PageMapped) -> Flag:
@@ -56,10 +65,16 @@ class Memmap(References):
         after = before + msg.amount
         if after < 0:
             self.warn("page_remove_rmap", f"bad map count of page {pfn}: {after}")
-        # The sum of these steps is the same in every order, so that the additions still commute.
-        mapped = (after > 0) - (before > 0)
+        order = self.frames.order(pfn)
+        if not order:
+            # The sum of these steps is the same in every order, so that the additions still commute.
+            mapped = (after > 0) - (before > 0)
+        elif msg.entire:
+            mapped = self.folio_maps.add_entire(pfn, 1 << order, msg.amount)
+        else:
+            mapped = self.folio_maps.add_page(pfn, msg.pfn, msg.amount)
         anon = self.flags.test(pfn, Page.ANON)
-        self.vmstat.add("nr_anon_pages" if anon else "nr_mapped", mapped << self.frames.order(pfn))
+        self.vmstat.add("nr_anon_pages" if anon else "nr_mapped", mapped)
         if msg.adopt:
             self.counts.rename(pfn, msg.amount, (msg.adopt, self.port.context), ("map", msg.ledger))
         return DONE
@@ -72,6 +87,10 @@ class Memmap(References):
         pfn = self.folio(msg.pfn)
         # Plain ints: arithmetic on IntFlag members is ten times slower, and this is the hottest handler.
         setting, clearing = int(msg.set), int(msg.clear)
+        own = 0
+        if pfn != msg.pfn and (setting | clearing) & PER_PAGE:
+            own = self._change_own(msg.pfn, setting & PER_PAGE, clearing & PER_PAGE)
+            setting, clearing = setting & ~PER_PAGE, clearing & ~PER_PAGE
         before = self.flags.change(pfn, setting, clearing)
         gained, lost = setting & ~before, clearing & before & ~setting
         if gained or lost:
@@ -79,12 +98,24 @@ class Memmap(References):
             self.trace(PageFlags(pfn=pfn, set=gained, cleared=lost))
         if lost & int(Page.WRITEBACK):
             self.writeback_sleepers.wake(pfn)
-        return OldFlags(before)
+        return OldFlags(before | own)
+
+    def _change_own(self, pfn: int, setting: int, clearing: int) -> int:
+        before = self.flags.change(pfn, setting, clearing)
+        gained, lost = setting & ~before, clearing & before & ~setting
+        if gained or lost:
+            self.trace(PageFlags(pfn=pfn, set=gained, cleared=lost))
+        return before
 
     @handles(ReadFlags)
     def read_flags(self, msg: ReadFlags) -> OldFlags:
         """PageDirty() and its sisters."""
-        return OldFlags(self.flags.test(self.folio(msg.pfn), int(msg.mask)))
+        pfn = self.folio(msg.pfn)
+        mask = int(msg.mask)
+        if pfn != msg.pfn and mask & PER_PAGE:
+            own = self.flags.test(msg.pfn, PER_PAGE)
+            return OldFlags(own | (self.flags.test(pfn, mask & ~PER_PAGE) if mask != PER_PAGE else 0))
+        return OldFlags(self.flags.test(pfn, mask))
 
     @handles(WaitWriteback)
     async def wait_writeback(self, msg: WaitWriteback) -> Done:

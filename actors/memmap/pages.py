@@ -7,10 +7,13 @@ from typing import Final
 
 from actors.base import Bits, KernelActor, Port, handles
 from actors.memmap.counts import PageCounts
+from actors.memmap.folio_maps import FolioMaps, TailPins
 from actors.memmap.frames import Frames
 from actors.memmap.mappings import PageMappings
+from actors.memmap.pools import HugePools
 from actors.memmap.sleepers import PageLocks, PageSleepers
 from actors.memmap.vmstat import Vmstat as Counters
+from actors.rules.memory import ThpSplit
 from actors.rules.rules import KernelRules
 from protocol.memmap import ZERO_PFN, Allocated, AllocPages, Page, PageAlloc, PageFree, PageMapping
 from protocol.memory import ZeroFrame
@@ -26,17 +29,28 @@ _ALL_FLAGS: Final = sum(Page)
 class Pages(KernelActor):
     """struct page in columns and the allocator. The meaning of the arguments is in `actors.memmap.memmap`."""
 
-    def __init__(self, address: str, port: Port, *, rules: KernelRules, frames: int) -> None:
+    def __init__(
+        self,
+        address: str,
+        port: Port,
+        *,
+        rules: KernelRules,
+        frames: int,
+        hugepages: tuple[tuple[int, int], ...] = (),
+    ) -> None:
         super().__init__(address, port, rules=rules)
         self.vmstat = Counters(self)
         self.frames = Frames(self, frames)
         self.counts = PageCounts(self, self.frames, self.vmstat)
+        self.folio_maps = FolioMaps(self)
+        self.tail_pins = TailPins(self, kept=rules.thp_split is ThpSplit.SPLITTING_BIT)
         self.flags = Bits(self, "page.flags", frames)
         self.mappings = PageMappings(self, frames)
         self.locks = PageLocks(self)
         self.writeback_sleepers = PageSleepers(self, "writeback of page")
         self.unpin_sleepers = PageSleepers(self, "unpin of page")
-        self.vmstat.add("nr_free_pages", frames - 1)
+        self.pools = HugePools(self, self.frames, self.flags.data, hugepages)
+        self.vmstat.add("nr_free_pages", frames - 1 - self.pools.pages)
         self.flags.data[ZERO_PFN] = Page.RESERVED | Page.UPTODATE
         self.counts.refs.set(ZERO_PFN, 1)
 
@@ -82,18 +96,33 @@ class Pages(KernelActor):
         order = self.frames.order(pfn)
         pages = 1 << order
         was = self.flags.change(pfn, 0, _ALL_FLAGS)
+        if was & Page.HUGETLB:
+            self._free_huge(pfn, order)
+            return
         for tail in range(pfn + 1, pfn + pages):
             self.flags.change(tail, 0, _ALL_FLAGS)
         self.account(pfn, 0, was)
         if self.mappings.mapped(pfn):
             self.map_to(pfn, "", 0, 0)
         maps, pins = self.counts.clear(pfn)
+        if order:
+            self.folio_maps.clear(pfn, pages)
         self.trace(PageFree(pfn=pfn, order=order, maps=maps, pins=pins))
         self.vmstat.add("nr_free_pages", pages)
         self.vmstat.add("pgfree", pages)
         self.frames.give(pfn)
         if was & Page.LRU:
             self.send(self.at("reclaim"), LruDel(pfn))
+
+    def _free_huge(self, pfn: int, order: int) -> None:
+        """free_huge_folio(): back to its pool, not to the allocator."""
+        self.flags.change(pfn, Page.HUGETLB | Page.HEAD, 0)
+        maps, pins = self.counts.clear(pfn)
+        self.folio_maps.clear(pfn, 1)
+        self.trace(PageFree(pfn=pfn, order=order, maps=maps, pins=pins))
+        for frame in range(pfn, pfn + (1 << order)):
+            self.frames.generations[frame] += 1
+        self.pools.give(order, pfn)
 
     def map_to(self, pfn: int, fs: str, ino: int, index: int) -> None:
         """The page enters a page cache, or leaves it (ino 0)."""

@@ -7,7 +7,8 @@ from errno import ENOMEM
 from actors.base import handles
 from actors.base.footprint import READ, WRITE
 from actors.memmap.pages import Pages
-from actors.rules.rules import OverflowGuard, ZeroPagePin
+from actors.rules.rules import FastHeadRecheck, OverflowGuard, ZeroPagePin
+from protocol.gup import Grabbed, GrabbedTimes, GrabTimes, TryGrab
 from protocol.memmap import (
     ZERO_PFN,
     FreeFrozen,
@@ -43,6 +44,24 @@ class References(Pages):
         self.counts.get(pfn, msg.amount, msg.kind, msg.holder)
         return YES
 
+    @handles(TryGrab)
+    async def try_grab(self, msg: TryGrab) -> Grabbed:
+        """try_get_folio(): what page_folio() said may be wrong when the reference is taken; since 5.14 that is noticed.
+
+        A small page is its own head, and stays it while its count is not zero: there it is one step."""
+        if not 0 <= msg.pfn < self.frames.size:
+            self.bug("gup_pte_range", f"VM_BUG_ON(!pfn_valid(pte_pfn(pte))): {msg.pfn}")
+        while True:
+            head = self.folio(msg.pfn)
+            if self.frames.order(head):
+                await self.sleep(0)
+            if not self.counts.alive(head, guard=self.rules.overflow_guard is OverflowGuard.GUARD):
+                return Grabbed(-1)
+            self.counts.get(head, msg.amount, "gup", msg.holder)
+            if self.rules.fast_head_recheck is FastHeadRecheck.NO or self.folio(msg.pfn) == head:
+                return Grabbed(head)
+            self._put(head, msg.amount, "gup", msg.holder)
+
     @handles(ToPin)
     def to_pin(self, msg: ToPin) -> Done:
         """The second half of a fast pin (B1, P7)."""
@@ -64,14 +83,36 @@ class References(Pages):
             return Status(-ENOMEM)
         if not msg.pin or not self.counts.counted:
             self.counts.get(pfn, msg.amount, "gup", msg.holder)
+            self.tail_pins.add(pfn, msg.pfn, msg.holder, msg.amount)
         elif not self._zero_page_ignored(pfn):
             self.counts.pin(pfn, msg.amount, msg.holder)
         return Status()
 
+    @handles(GrabTimes)
+    def grab_times(self, msg: GrabTimes) -> GrabbedTimes:
+        """try_grab_folio() over and over: with the guard of 5.1 the last one to succeed makes the count negative."""
+        pfn = self.folio(msg.pfn)
+        if self._zero_page_ignored(pfn):
+            return GrabbedTimes(msg.times)
+        pin = msg.pin and self.counts.counted
+        times = msg.times
+        if self.rules.overflow_guard is OverflowGuard.GUARD:
+            times = min(times, self.counts.room(pfn, pin=pin))
+        if not times:
+            self.warn_once("try_grab_folio", "WARN_ON_ONCE(folio_ref_count(folio) <= 0)")
+        elif pin:
+            self.counts.pin(pfn, times, msg.holder)
+        else:
+            self.counts.get(pfn, times, "gup", msg.holder)
+        return GrabbedTimes(times)
+
     @handles(PutRefs)
     def put_refs(self, msg: PutRefs) -> Flag:
         """put_page(): knows nothing of pins. After FOLL_PIN it leaves 1023 references behind (S31)."""
-        return Flag(self._put(self.folio(msg.pfn), msg.amount, msg.kind, msg.ledger))
+        pfn = self.folio(msg.pfn)
+        if msg.kind == "gup":
+            self.tail_pins.add(pfn, msg.pfn, msg.ledger, -msg.amount)
+        return Flag(self._put(pfn, msg.amount, msg.kind, msg.ledger))
 
     @handles(UnpinRefs)
     def unpin_refs(self, msg: UnpinRefs) -> Flag:

@@ -1,12 +1,17 @@
 """The MM core."""
 
+from actors.mm.advice import Advice
+from actors.mm.collapse import Collapse
+from actors.mm.fork import Fork
 from actors.mm.gup import Gup
-from actors.mm.layout import Layout
+from actors.mm.migrate import Migrate
+from actors.mm.observe import Observed
+from actors.mm.registers import Registers
 from actors.mm.rmap import Rmap
 from actors.mm.walks import Walks
 
 
-class Mm(Gup, Layout, Rmap, Walks):
+class Mm(Advice, Collapse, Fork, Gup, Migrate, Observed, Registers, Rmap, Walks):
     """mm/: address spaces, page tables, faults, slow GUP, reverse map."""
 
 

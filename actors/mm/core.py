@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TypeAlias
 
 from msgspec.structs import replace
 
@@ -10,19 +13,26 @@ from actors.base import KernelActor, Map, Port
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import PageTables, Slot
 from actors.rules import KernelRules
+from actors.rules.memory import PteRead, TlbFlush
 from protocol import memmap
-from protocol.cpu import FlushTlb
+from protocol.cpu import FlushTlb, SyncIpi
 from protocol.fs import SetPageDirty
 from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
-from protocol.pagetable import Entry, EntryChanged, EntryKind
+from protocol.pagetable import HIGH, LOW, Entry, EntryChanged, EntryKind, word_of
+
+_FLUSH_CEILING = 33
+"""tlb_single_page_flush_ceiling: of more pages than that, everything is flushed."""
+
+Place: TypeAlias = tuple[AddressSpace, Vma, int]
+"""Where a page may be mapped: an address in a mapping."""
 
 
 class MmCore(KernelActor):
     """State of the MM core and the steps that its parts have in common.
 
-    levels, bits: shape of the page tables. pte_special: the platform has a special bit in last-level entries.
-    chunk: bytes that a copy loop moves in one step.
+    levels, bits: shape of the page tables. cpus: all CPUs of the host, as "cpu/0". chunk: bytes that a copy loop
+    moves in one step.
     """
 
     def __init__(
@@ -33,12 +43,13 @@ class MmCore(KernelActor):
         rules: KernelRules,
         levels: int = 4,
         bits: int = 9,
-        pte_special: bool = True,
+        cpus: tuple[str, ...] = (),
         chunk: int = PAGE_SIZE,
     ) -> None:
         super().__init__(address, port, rules=rules)
         self.tables = PageTables(self, levels, bits)
-        self.pte_special = pte_special
+        self.cpus = tuple(self.at(cpu) for cpu in cpus)
+        self.wide = rules.pte_read is not PteRead.ATOMIC
         self.chunk = chunk
         self.spaces: Map[str, AddressSpace] = Map(self, "mm")
         self.anon_rmap: Map[int, tuple[tuple[str, int], ...]] = Map(self, "anon_vma")
@@ -55,9 +66,24 @@ class MmCore(KernelActor):
             self.spaces[mm] = space
         return space
 
-    async def shootdown(self, space: AddressSpace, first: int, pages: int) -> None:
-        """flush_tlb_mm_range() on x86 (B4): interrupt every CPU of mm_cpumask, wait until each has acknowledged."""
-        await self.ask_all([(cpu, FlushTlb(space.mm, first, pages)) for cpu in space.cpus])
+    async def shootdown(self, space: AddressSpace, first: int, pages: int, *, freed_tables: bool = False) -> None:
+        """flush_tlb_mm_range() (B4): tell every CPU of mm_cpumask, wait until each has answered. Whom an interrupt
+        spares, and what an invalidation by broadcast does not wait for, is for the CPU to say. pages 0: all.
+
+        The generation is counted before anybody looks whether a CPU is lazy: see Interruptible.switch_to."""
+        if not space.cpus:
+            return
+        generation = 0
+        if self.rules.tlb_flush is not TlbFlush.BROADCAST:
+            generation = space.tlb_gen = space.tlb_gen + 1
+        if pages > _FLUSH_CEILING:
+            first = pages = 0
+        flush = FlushTlb(space.mm, first, pages, generation, freed_tables)
+        await self.ask_all([(cpu, flush) for cpu in space.cpus])
+
+    async def sync_walkers(self) -> None:
+        """tlb_remove_table_sync_one(): an IPI to every CPU, which waits for sections with interrupts off only."""
+        await self.ask_all([(cpu, SyncIpi()) for cpu in self.cpus])
 
     async def mark_page_dirty(self, pfn: int, vma: Vma, address: int, by: str) -> None:
         """set_page_dirty() from a page-table entry's dirty bit, or from GUP."""
@@ -89,12 +115,22 @@ class MmCore(KernelActor):
         await self.put_own(pfn, "lookup")
 
     async def set_entry(self, space: AddressSpace, slot: Slot, entry: Entry, why: str) -> None:
-        """set_pte_at(), reported."""
+        """set_pte_at(), reported. An entry of two words is set high word first and cleared low word first (B1)."""
         before = slot.entry
+        if self.wide and not slot.level:
+            if entry.kind == EntryKind.NONE:
+                between = word_of(before, HIGH)
+            else:
+                between = replace(before, target=word_of(before, LOW).target | word_of(entry, HIGH).target)
+            if between not in (before, entry):
+                slot.entry = between
+                await self.sleep(0)
         slot.entry = entry
-        pfn = entry.target if entry.kind == EntryKind.PAGE else before.target
+        mapped = next((each for each in (entry, before) if each.kind in (EntryKind.PAGE, EntryKind.MIGRATION)), None)
+        pfn = mapped.target if mapped is not None else -1
+        now = entry_state(entry)
         self.trace(
-            EntryChanged(mm=space.mm, address=slot.start, pfn=pfn, now=entry_state(entry), why=why, level=slot.level)
+            EntryChanged(mm=space.mm, address=slot.start, pfn=pfn, now=now, why=why, level=slot.level, pages=slot.pages)
         )
 
     def local(self, address: str) -> str:
@@ -113,27 +149,62 @@ class MmCore(KernelActor):
         else:
             self.anon_rmap.pop(pfn)
 
-    def file_mappings(self, fs: str, ino: int, index: int) -> list[tuple[AddressSpace, Vma, int]]:
+    # Huge leaves: the part of Thp, for those that come across one.
+
+    async def split_huge_pmd(self, space: AddressSpace, slot: Slot) -> None:
+        """__split_huge_pmd(): small entries in place of the leaf."""
+        raise NotImplementedError
+
+    async def take_huge(self, space: AddressSpace, slot: Slot, why: str) -> int:
+        """zap_huge_pmd() up to the gather: pfn of the folio to be put after the flush, or -1."""
+        raise NotImplementedError
+
+    async def change_huge_pmd(self, space: AddressSpace, slot: Slot, prot: int) -> bool | None:
+        """change_huge_pmd(): True if the caller must flush, None if it was split meanwhile."""
+        raise NotImplementedError
+
+    async def zap_hugetlb(self, space: AddressSpace, vma: Vma, slot: Slot, why: str) -> None:
+        """__unmap_hugepage_range() of one leaf, with its flush and its put."""
+        raise NotImplementedError
+
+    def may_split(self, space: AddressSpace, start: int, end: int) -> bool:
+        """->may_split: may mappings be cut at these addresses? Those of hugetlb only between their huge pages."""
+        raise NotImplementedError
+
+    # The reverse map
+
+    def in_turn(self, find: Callable[[], list[Place]]) -> Iterator[Place]:
+        """Each place that `find` names, looking again after each: the caller waits for locks meanwhile, and mremap
+        moves entries, always to a place that has not had its turn."""
+        seen: set[tuple[str, int]] = set()
+        while (place := next((at for at in find() if (at[0].mm, at[2]) not in seen), None)) is not None:
+            seen.add((place[0].mm, place[2]))
+            yield place
+
+    def file_mappings(self, fs: str, ino: int, index: int) -> list[Place]:
         """i_mmap: the places where a page of a file may be mapped. The entry there is looked at under its lock, so the
         tree's own lock is not needed here: a mapping that is made meanwhile must take the page lock first."""
         found = []
         local = self.local(fs)
         for space in self.spaces.values():
-            for vma in space.vmas:
+            for vma in space.linked_vmas():
                 address = vma.start + (index - vma.pgoff) * PAGE_SIZE
                 if self.local(vma.fs) == local and vma.ino == ino and vma.start <= address < vma.end:
                     found.append((space, vma, address))
         return found
 
-    def anon_mappings(self, pfn: int) -> list[tuple[AddressSpace, Vma, int]]:
+    def anon_mappings(self, pfn: int) -> list[Place]:
         """anon_vma: the places where an anonymous page may be mapped."""
         found = []
         for mm, address in self.anon_rmap.get(pfn, ()):
             space = self.space(mm)
-            vma = space.find_vma(address)
-            if vma is not None:
-                found.append((space, vma, address))
+            found += [(space, vma, address) for vma in space.linked_vmas() if vma.start <= address < vma.end]
         return found
+
+
+def rmap_lock(space: AddressSpace, *, anon: bool = True) -> AbstractAsyncContextManager[None]:
+    """anon_vma_lock_read(): keeps collapse, which takes page tables out, away from walks of the reverse map."""
+    return space.anon_vma_lock.shared() if anon else nullcontext()
 
 
 def mapping_ledger(space: AddressSpace, address: int) -> str:
@@ -142,8 +213,10 @@ def mapping_ledger(space: AddressSpace, address: int) -> str:
 
 
 def entry_state(entry: Entry) -> str:
-    """For tracepoints: "none", "ro", "rw", "rw,dirty", "swap", "migration", "table"."""
+    """For tracepoints: "none", "ro", "rw", "rw,dirty", "protnone", "swap", "migration", "table"."""
     if entry.kind == EntryKind.PAGE:
+        if entry.protnone or entry.invalid:
+            return "protnone"
         return ("rw" if entry.writable else "ro") + (",dirty" if entry.dirty else "")
     return EntryKind(entry.kind).name.lower()
 

@@ -7,22 +7,27 @@ import errno
 from msgspec.structs import replace
 
 from actors.base import chunks_of, handles
-from actors.mm.core import EFAULT, EIO, ENOMEM, MmCore
+from actors.mm.core import EFAULT, EIO, ENOMEM
+from actors.mm.hugetlb import Hugetlb
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
+from actors.mm.thp import Thp
+from actors.rules.memory import ThpMapcount
 from actors.rules.rules import CowReuse
 from protocol import fs, memmap, memory
+from protocol.folio import MostMapped
+from protocol.gup import PageReplaced
 from protocol.memmap import ZERO_PFN, Page
 from protocol.memory import PAGE_SIZE
 from protocol.message import Status
 from protocol.mm import Fault, HandleFault, Prot
 from protocol.pagetable import Entry, EntryKind
-from protocol.reclaim import LruAdd, SwapFree, SwapIn
+from protocol.reclaim import LruAdd, SwapCount, SwapFree, SwapIn
 
 _ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE
 
 
-class Faults(MmCore):
+class Faults(Hugetlb, Thp):
     """mmap_lock is held for reading throughout; the page-table lock only where an entry is looked at and changed."""
 
     @handles(HandleFault)
@@ -37,8 +42,8 @@ class Faults(MmCore):
                 error = EFAULT
             else:
                 error = await self.fault(space, vma, address, write=msg.write)
-        slot = self.tables.find(space, address)
-        pfn = slot.entry.target if slot is not None and not error else -1
+        slot = self.tables.leaf(space, address)
+        pfn = slot.entry.target + slot.sub_page if not error else -1
         self.trace(Fault(mm=msg.mm, address=address, write=msg.write, pfn=pfn, error=error))
         return Status(error)
 
@@ -47,8 +52,20 @@ class Faults(MmCore):
 
         write may be asked of a mapping that does not allow it (FOLL_FORCE): then the private copy stays read-only.
         unshare: FAULT_FLAG_UNSHARE, a private copy for a read-only pin."""
+        if vma.hugetlb:
+            return await self.hugetlb_fault(space, vma, address, write=write, unshare=unshare)
+        if vma.pfnmap:
+            return EIO  # registers are mapped at once, by mmap
+        huge = await self.huge_fault(space, vma, address, write=write, unshare=unshare)
+        if huge is not None:
+            return huge
         slot = self.tables.make(space, address)
+        if slot.level:
+            return 0  # somebody else had more luck with a huge page
         entry = slot.entry
+        if entry.kind == EntryKind.MIGRATION:
+            await self.wait_for_migration(slot)
+            return 0
         if entry.kind == EntryKind.SWAP:
             error = await self._swap_page(space, vma, slot, entry)
             if error or not write:
@@ -75,7 +92,7 @@ class Faults(MmCore):
         if not write:
             async with slot.lock:
                 if slot.entry.kind == EntryKind.NONE:
-                    zero = Entry(kind=EntryKind.PAGE, target=ZERO_PFN, special=self.pte_special, young=True)
+                    zero = Entry(kind=EntryKind.PAGE, target=ZERO_PFN, special=True, young=True)
                     await self.set_entry(space, slot, zero, "do_anonymous_page")
             return 0
         pfn = (await self.ask(self.memmap, memmap.AllocPages("anon", zero=True))).pfn
@@ -85,9 +102,19 @@ class Faults(MmCore):
         return 0
 
     async def _install_anon(
-        self, space: AddressSpace, vma: Vma, slot: Slot, pfn: int, expected: Entry, *, why: str, readonly: bool = False
+        self,
+        space: AddressSpace,
+        vma: Vma,
+        slot: Slot,
+        pfn: int,
+        expected: Entry,
+        *,
+        why: str,
+        readonly: bool = False,
+        was_anon: bool = False,
     ) -> bool:
-        """Map a fresh anonymous page where `expected` still stands; give it back otherwise. True if it is mapped."""
+        """Map a fresh anonymous page where `expected` still stands; give it back otherwise. True if it is mapped.
+        was_anon: what stands there is an anonymous page."""
         await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=_ANON | Page.ANON_EXCLUSIVE))
         async with slot.lock:
             if not _same_place(slot.entry, expected):
@@ -102,6 +129,8 @@ class Faults(MmCore):
                 writable = vma.writable() and not readonly
                 entry = Entry(kind=EntryKind.PAGE, target=pfn, writable=writable, dirty=not readonly, young=True)
                 await self.set_entry(space, slot, entry, why)
+                if expected.kind == EntryKind.PAGE:
+                    self.trace(PageReplaced(space.mm, slot.address, expected.target, pfn, was_anon, why))
                 installed = True
         if not installed:
             await self.put_own(pfn, "alloc")
@@ -213,7 +242,7 @@ class Faults(MmCore):
                 await self.put_own(pfn, "lookup")
             return ENOMEM
         why = "unshare" if unshare else "wp_page_copy"
-        replaced = await self._install_anon(space, vma, slot, copy, entry, why=why, readonly=unshare)
+        replaced = await self._install_anon(space, vma, slot, copy, entry, why=why, readonly=unshare, was_anon=anon)
         if pfn != ZERO_PFN:
             if replaced:
                 if anon:
@@ -229,20 +258,28 @@ class Faults(MmCore):
             flags = await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.ANON_EXCLUSIVE))
             if flags.flags:
                 return True
-        counts = await self.ask(self.memmap, memmap.ReadCounts(pfn))
-        if self.rules.cow_reuse is CowReuse.MAPCOUNT:
-            return counts.maps == 1
-        return counts.refs == 1
+        by_page = self.rules.cow_reuse is CowReuse.MAPCOUNT and self.rules.thp_mapcount is ThpMapcount.PAGE
+        counts = await self.ask(self.memmap, MostMapped(pfn) if by_page else memmap.ReadCounts(pfn))
+        if self.rules.cow_reuse is not CowReuse.MAPCOUNT:
+            return counts.refs == 1
+        # reuse_swap_page(): an entry of another process may be swapped out.
+        cached = await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.SWAPCACHE))
+        swapped = (await self.ask(self.reclaim, SwapCount(pfn))).entries if cached.flags else 0
+        return counts.maps + swapped == 1
 
     async def _copy_page(self, source: int) -> int:
-        """copy_user_highpage() into a new page, chunk by chunk: pfn, or -ENOMEM."""
+        """A copy in a new page: its pfn, or -ENOMEM."""
         pfn = (await self.ask(self.memmap, memmap.AllocPages("anon"))).pfn
         if pfn < 0:
             return ENOMEM
+        await self.copy_content(source, pfn)
+        return pfn
+
+    async def copy_content(self, source: int, target: int) -> None:
+        """copy_user_highpage()."""
         for offset, length in chunks_of(0, PAGE_SIZE, self.chunk):
             data = await self.ask(self.memory, memory.ReadMemory(source, offset, length, "mm"))
-            await self.ask(self.memory, memory.WriteMemory(pfn, offset, data.data, "mm"))
-        return pfn
+            await self.ask(self.memory, memory.WriteMemory(target, offset, data.data, "mm"))
 
     async def _swap_page(self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry) -> int:
         """do_swap_page(): bring the page back, read-only; a write goes on as a COW fault."""

@@ -11,6 +11,7 @@ from actors.mm.faults import Faults
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import Slot
 from actors.rules.gup_flags import refuse_flags
+from actors.rules.memory import SlowNumaFault
 from actors.rules.rules import ForceCow, LongtermFileWrite, PinUnderWriteback, UnshareForPin
 from protocol import fs, memmap
 from protocol.memmap import Page
@@ -26,6 +27,7 @@ class _Follow(Enum):
     FAULT = 2
     UNSHARE = 3
     WAIT = 4
+    AGAIN = 5
 
 
 class Gup(Faults):
@@ -45,7 +47,7 @@ class Gup(Faults):
     @handles(GetUserPages)
     async def get_user_pages(self, msg: GetUserPages) -> UserPages:
         """The number of pages obtained, a prefix of what was asked; an errno only if there are none."""
-        error, why = refuse_flags(msg.flags, self.rules)
+        error, why = refuse_flags(msg.flags, self.rules, fast=msg.inner)
         if error:
             self.warn("mm/gup.c", why)
             result = UserPages(error)
@@ -56,35 +58,50 @@ class Gup(Faults):
         return result
 
     async def _locked(self, msg: GetUserPages) -> UserPages:
-        """__get_user_pages()."""
+        """Step 1, then __get_user_pages() with the mmap lock held."""
+        lock = self.space(msg.mm).mmap_lock
+        if not self.space(msg.mm).killed:
+            async with lock.shared():
+                return await self._get_user_pages(msg)
+        # down_read_killable(): who is being killed does not wait, and finds out later if it need not.
+        if not lock.try_acquire(shared=True):
+            return UserPages(-errno.EAGAIN)
+        result = await self._get_user_pages(msg)
+        lock.release()
+        return result
+
+    async def _get_user_pages(self, msg: GetUserPages) -> UserPages:
+        """__get_user_pages(): steps 2 to 8."""
         space = self.space(msg.mm)
         start = msg.address & -PAGE_SIZE
         pfns: list[int] = []
         error = 0
-        async with space.mmap_lock.shared():
-            if msg.flags & Foll.PIN:
-                space.has_pinned = True
-            for number in range(msg.nr):
-                address = start + number * PAGE_SIZE
-                vma = space.find_vma(address)
-                if vma is None:
-                    error = EFAULT
-                else:
-                    error = await self._check_vma(vma, msg.flags)
-                if not error and space.killed:
-                    error = -errno.EINTR
-                if error or vma is None:
-                    break
-                pfn = await self._one_page(space, vma, address, msg.flags, msg.holder)
-                if pfn < 0:
-                    error = pfn
-                    break
-                pfns.append(pfn)
+        if msg.flags & Foll.PIN:
+            space.has_pinned = True
+        while len(pfns) < msg.nr:
+            address = start + len(pfns) * PAGE_SIZE
+            vma = space.find_vma(address)
+            if vma is None:
+                error = EFAULT
+            else:
+                error = await self._check_vma(vma, msg.flags)
+            if not error and space.killed:
+                error = -errno.EINTR
+            if error or vma is None:
+                break
+            left = min(msg.nr - len(pfns), (vma.end - address) // PAGE_SIZE)
+            pfn, count, error = await self._follow_page(space, vma, address, left, msg)
+            if error:
+                break
+            pfns += range(pfn, pfn + count)
         return UserPages(len(pfns) or error, tuple(pfns))
 
     async def _check_vma(self, vma: Vma, flags: int) -> int:
-        """check_vma_flags() (B2, step 3)."""
+        """check_vma_flags() (B2, step 3). In no kernel here does the era of FOLL_LONGTERM matter beyond its flag: what
+        it refused after the fact (4.15) or before (5.2) were mappings of DAX files, and there are none."""
         write, force = bool(flags & Foll.WRITE), bool(flags & Foll.FORCE)
+        if vma.pfnmap:
+            return EFAULT
         if write:
             longterm_pin = flags & Foll.PIN and flags & Foll.LONGTERM
             refused = self.rules.longterm_file_write is LongtermFileWrite.REFUSED
@@ -98,61 +115,86 @@ class Gup(Faults):
             return EFAULT
         return 0
 
-    async def _one_page(self, space: AddressSpace, vma: Vma, address: int, flags: int, holder: str) -> int:
-        """follow_page_mask() and faultin_page() (B2, steps 5 and 6): a pfn with a reference, or a negative errno.
+    async def _follow_page(
+        self, space: AddressSpace, vma: Vma, address: int, wanted: int, msg: GetUserPages
+    ) -> tuple[int, int, int]:
+        """follow_page_mask() and faultin_page() (B2, steps 5 to 7): first page, number of pages with references, 0; or
+        an error.
 
         The result of a fault is never trusted: the walk is redone. Each round ends either with a page, or with a
         fault that made progress, so this loop is the kernel's and does not spin."""
-        write = bool(flags & Foll.WRITE)
+        flags = msg.flags
         cowed = False
         while True:
-            slot = self.tables.make(space, address)
+            slot = self.tables.make(space, address, vma.hugetlb // self.tables.bits)
             async with slot.lock:
                 entry = slot.entry
-                verdict = await self._follow(entry, vma, flags, cowed=cowed)
+                verdict = await self._follow(slot, entry, vma, flags, cowed=cowed)
                 if verdict is _Follow.TAKE:
-                    return await self._take(vma, slot, entry, flags, holder)
+                    pfn, error = await self._take(vma, slot, entry, flags, msg.holder)
+            if verdict is _Follow.TAKE:
+                count = min(slot.pages - slot.sub_page, wanted)
+                if not error and count > 1:
+                    error = await self._take_rest(pfn, count - 1, flags, msg.holder)
+                return pfn, count, error
+            if verdict is _Follow.AGAIN:
+                continue
             if verdict is _Follow.WAIT:
                 await self.ask(self.memmap, memmap.WaitWriteback(entry.target))
                 continue
             if flags & Foll.NOFAULT:
-                return EFAULT
+                return -1, 0, EFAULT
+            write = bool(flags & Foll.WRITE)
             error = await self.fault(space, vma, address, write=write, unshare=verdict is _Follow.UNSHARE)
             if error:
-                return ENOMEM if error == ENOMEM else EFAULT
+                return -1, 0, ENOMEM if error == ENOMEM else EFAULT
             cowed = write and not vma.writable()
+            if cowed and self.rules.force_cow is ForceCow.DROP_WRITE:
+                # Dirty COW: the private copy is taken for granted, whatever stands there at the next look (S13).
+                flags &= ~Foll.WRITE
 
-    async def _follow(self, entry: Entry, vma: Vma, flags: int, *, cowed: bool) -> _Follow:
-        """follow_page_pte(), page-table lock held: what to do with the entry that stands there now."""
-        if entry.kind != EntryKind.PAGE or (entry.protnone and not flags & Foll.FORCE):
+    async def _follow(self, slot: Slot, entry: Entry, vma: Vma, flags: int, *, cowed: bool) -> _Follow:
+        """follow_page_pte(), follow_pmd_mask(), page-table lock held: what to do with what stands there now."""
+        if entry.kind == EntryKind.TABLE:
+            return _Follow.AGAIN  # a huge leaf was split before its lock was free
+        if entry.kind != EntryKind.PAGE or entry.splitting or not self._accessible(entry, flags):
             return _Follow.FAULT
-        if flags & Foll.WRITE and not entry.writable and not await self._may_force(entry, vma, flags, cowed=cowed):
+        writable = entry.writable and not entry.protnone
+        if flags & Foll.WRITE and not writable and not await self._may_force(entry, vma, flags, cowed=cowed):
             return _Follow.FAULT
-        if await self._must_unshare(entry, flags):
+        if await self._must_unshare(entry, vma, flags):
             return _Follow.UNSHARE
         if await self._under_writeback(entry, flags):
             return _Follow.WAIT
         return _Follow.TAKE
 
+    def _accessible(self, entry: Entry, flags: int) -> bool:
+        """gup_can_follow_protnone(): since 6.6 a NUMA-hinting entry is followed, before only with FOLL_FORCE."""
+        return not entry.protnone or bool(flags & Foll.FORCE) or self.rules.slow_numa_fault is SlowNumaFault.FOLLOW
+
     async def _may_force(self, entry: Entry, vma: Vma, flags: int, *, cowed: bool) -> bool:
         """FOLL_FORCE through a read-only entry (rule force_cow; S13, S14)."""
-        if not flags & Foll.FORCE or vma.shared:
+        if not flags & Foll.FORCE or vma.shared or entry.protnone or self.rules.force_cow is ForceCow.DROP_WRITE:
             return False
         if self.rules.force_cow is ForceCow.COW_DIRTY:
             return cowed and entry.dirty
-        if not self.anon_rmap.get(entry.target, ()):
-            return False
-        exclusive = await self.ask(self.memmap, memmap.ReadFlags(entry.target, Page.ANON_EXCLUSIVE))
-        return bool(exclusive.flags)
+        return await self._exclusive_page(entry.target)
 
-    async def _must_unshare(self, entry: Entry, flags: int) -> bool:
-        """gup_must_unshare(): a read-only pin of an anonymous page that may be shared."""
-        if self.rules.unshare_for_pin is UnshareForPin.AS_IS or entry.writable or entry.special:
+    async def _exclusive_page(self, pfn: int) -> bool:
+        """PageAnon() and PageAnonExclusive(). Of a huge leaf the first page's flag counts."""
+        if not self.anon_rmap.get(pfn, ()):
             return False
-        if not flags & Foll.PIN or flags & Foll.WRITE or not self.anon_rmap.get(entry.target, ()):
+        return bool((await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.ANON_EXCLUSIVE))).flags)
+
+    async def _must_unshare(self, entry: Entry, vma: Vma, flags: int) -> bool:
+        """gup_must_unshare(): a read-only pin of an anonymous page that may be shared; a long-term one, since 6.2, of
+        whatever the next write to a private mapping will leave behind."""
+        rule = self.rules.unshare_for_pin
+        if rule is UnshareForPin.AS_IS or entry.writable or not flags & Foll.PIN or flags & Foll.WRITE:
             return False
-        flag = await self.ask(self.memmap, memmap.ReadFlags(entry.target, Page.ANON_EXCLUSIVE))
-        return not flag.flags
+        if not self.anon_rmap.get(entry.target, ()):
+            return rule is UnshareForPin.UNSHARE_FILES and bool(flags & Foll.LONGTERM) and not vma.shared
+        return not await self._exclusive_page(entry.target)
 
     async def _under_writeback(self, entry: Entry, flags: int) -> bool:
         """Proposal P1: no reference is taken on a page under writeback."""
@@ -161,17 +203,30 @@ class Gup(Faults):
         flag = await self.ask(self.memmap, memmap.ReadFlags(entry.target, Page.WRITEBACK))
         return bool(flag.flags)
 
-    async def _take(self, vma: Vma, slot: Slot, entry: Entry, flags: int, holder: str) -> int:
-        """try_grab_folio() under the page-table lock, then FOLL_TOUCH."""
-        pfn = entry.target
+    async def _take(self, vma: Vma, slot: Slot, entry: Entry, flags: int, holder: str) -> tuple[int, int]:
+        """try_grab_folio() under the page-table lock, then FOLL_TOUCH: the page and an errno."""
+        pfn = entry.target + slot.sub_page
         pin = bool(flags & Foll.PIN)
         grabbed = await self.ask(self.memmap, memmap.GrabFolio(pfn, 1, pin, holder))
         if grabbed.error:
-            return grabbed.error
+            return pfn, grabbed.error
         if flags & Foll.WRITE and not entry.dirty:
             # The page lock is not held here: the real kernel does not either.
             clean = await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.DIRTY))
             if not clean.flags:
                 await self.mark_page_dirty(pfn, vma, slot.address, "get_user_pages")
         await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.REFERENCED))
-        return pfn
+        return pfn, 0
+
+    async def _take_rest(self, pfn: int, count: int, flags: int, holder: str) -> int:
+        """Step 7: references for the remaining pages of a leaf with one addition, the lock dropped by now: the first
+        one keeps the folio. If that fails, the first one goes again."""
+        pin = bool(flags & Foll.PIN)
+        grabbed = await self.ask(self.memmap, memmap.GrabFolio(pfn, count, pin, holder))
+        if not grabbed.error:
+            return 0
+        if pin:
+            await self.ask(self.memmap, memmap.UnpinRefs(pfn, 1, holder))
+        else:
+            await self.ask(self.memmap, memmap.PutRefs(pfn, 1, "gup", holder))
+        return EFAULT

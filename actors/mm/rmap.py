@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from msgspec.structs import replace
 
 from actors.base import handles
-from actors.mm.core import MmCore, clean
+from actors.mm.core import Place, clean, rmap_lock
+from actors.mm.flush import Flush
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
 from actors.rules.rules import UnmapPinnedAnon
@@ -14,9 +18,20 @@ from protocol.memmap import Page
 from protocol.message import NO, Flag
 from protocol.mm import Mkclean, PageMkclean, PageReferenced, TryToUnmap, Unmap, Unmapped
 from protocol.pagetable import Entry, EntryKind
+from protocol.reclaim import SwapDuplicate
 
 
-class Rmap(MmCore):
+class _Owed:
+    """What try_to_unmap leaves to TryToUnmapFlush."""
+
+    __slots__ = ("dirty", "flush")
+
+    def __init__(self) -> None:
+        self.flush = False
+        self.dirty = False
+
+
+class Rmap(Flush):
     """Knows nothing of pins, but for one check of 5.19."""
 
     @handles(PageMkclean)
@@ -26,13 +41,13 @@ class Rmap(MmCore):
             return NO
         seen = 0
         dirty = False
-        for space, vma, address in self.file_mappings(msg.fs, msg.ino, msg.index):
-            slot = self._slot(space, address)
+        for space, vma, address in self.in_turn(partial(self.file_mappings, msg.fs, msg.ino, msg.index)):
+            slot = self.tables.find(space, address)
             if not vma.shared or slot is None:
                 continue
             async with slot.lock:
                 entry = slot.entry
-                if not _maps(entry, msg.pfn):
+                if not _maps(slot, entry, msg.pfn) or not self.tables.linked(space, slot):
                     continue
                 seen += 1
                 if not entry.writable and not entry.dirty:
@@ -50,70 +65,85 @@ class Rmap(MmCore):
         if not (await self.ask(self.memmap, memmap.PageMapped(msg.pfn))).yes:
             return NO
         referenced = False
-        for space, _, address in await self._mappings(msg.pfn):
-            slot = self._slot(space, address)
-            if slot is None:
-                continue
-            async with slot.lock:
-                entry = slot.entry
-                if _maps(entry, msg.pfn) and entry.young:
-                    referenced = True
-                    slot.entry = replace(entry, young=False)
+        anon = bool(self.anon_mappings(msg.pfn))
+        for space, _, address in self.in_turn(await self._mappings(msg.pfn)):
+            async with rmap_lock(space, anon=anon):
+                slot = self.tables.leaf(space, address)
+                async with slot.lock:
+                    entry = slot.entry
+                    if _maps(slot, entry, msg.pfn) and entry.young and self.tables.linked(space, slot):
+                        referenced = True
+                        slot.entry = replace(entry, young=False)
         return Flag(referenced)
 
     @handles(TryToUnmap)
     async def try_to_unmap(self, msg: TryToUnmap) -> Unmapped:
-        """try_to_unmap_one() for each mapping. The flush is not deferred (B4, reclaim batching, comes with S50)."""
+        """try_to_unmap_one() for each mapping. A huge leaf is split first (TTU_SPLIT_HUGE_PMD)."""
         ok = True
-        for space, vma, address in await self._mappings(msg.pfn):
-            slot = self._slot(space, address)
-            if slot is not None and not await self._unmap_one(space, vma, slot, msg):
-                ok = False
-                break
+        owed = _Owed()
+        anon = bool(self.anon_mappings(msg.pfn))
+        for space, vma, address in self.in_turn(await self._mappings(msg.pfn)):
+            slot = self.tables.leaf(space, address)
+            if slot.level and _maps(slot, slot.entry, msg.pfn):
+                await self.split_huge_pmd(space, slot)
+            async with rmap_lock(space, anon=anon):
+                slot = self.tables.leaf(space, address)
+                if not slot.level and not await self._unmap_one(space, vma, slot, msg, owed):
+                    ok = False
+                    break
         self.trace(Unmap(pfn=msg.pfn, ok=ok))
-        return Unmapped(ok)
+        return Unmapped(ok, owed.flush, owed.dirty)
 
-    async def _unmap_one(self, space: AddressSpace, vma: Vma, slot: Slot, msg: TryToUnmap) -> bool:
-        anon = (space.mm, slot.address) in self.anon_rmap.get(msg.pfn, ())
+    async def _unmap_one(self, space: AddressSpace, vma: Vma, slot: Slot, msg: TryToUnmap, owed: _Owed) -> bool:
         async with slot.lock:
             entry = slot.entry
-            if not _maps(entry, msg.pfn):
+            if not _maps(slot, entry, msg.pfn) or not self.tables.linked(space, slot):
                 return True
-            if anon and msg.slot < 0:
+            anon = (space.mm, slot.address) in self.anon_rmap.get(msg.pfn, ())
+            if anon and msg.slot < 0 and not msg.lazyfree:
                 return False
             await self.set_entry(space, slot, NONE, "try_to_unmap")
-            await self.shootdown(space, slot.address, 1)
+            if await self.flush_or_owe(space, slot.address):
+                owed.flush = True
+                owed.dirty |= entry.dirty
             exclusive = False
             if anon:
                 flags = await self.ask(self.memmap, memmap.ReadFlags(msg.pfn, Page.ANON_EXCLUSIVE))
                 exclusive = bool(flags.flags)
                 if exclusive and self.rules.unmap_pinned_anon is UnmapPinnedAnon.ABORT:
-                    # The entry is clear and flushed before the question: W3 of B8, step A2.
+                    # The entry is clear before the question: W3 of B8, step A2.
                     pinned = await self.ask(self.memmap, memmap.MaybeDmaPinned(msg.pfn, "try_to_unmap"))
                     if pinned.yes:
                         await self.set_entry(space, slot, entry, "try_to_unmap")
                         return False
             if entry.dirty:
                 await self.mark_page_dirty(msg.pfn, vma, slot.address, "try_to_unmap")
+            if msg.lazyfree and not await self._droppable(msg.pfn):
+                await self.set_entry(space, slot, entry, "try_to_unmap")
+                return False
             if anon:
+                self.forget_anon(msg.pfn, space, slot.address)
+            if anon and not msg.lazyfree:
                 remembers = exclusive and self.rules.unmap_pinned_anon is UnmapPinnedAnon.ABORT
+                await self.ask(self.reclaim, SwapDuplicate(msg.slot))
                 swap = Entry(kind=EntryKind.SWAP, target=msg.slot, exclusive=remembers)
                 await self.set_entry(space, slot, swap, "try_to_unmap")
-                self.forget_anon(msg.pfn, space, slot.address)
             await self.drop_mapping_count(msg.pfn)
         await self.put_mapping(space, slot.address, msg.pfn)
         return True
 
-    async def _mappings(self, pfn: int) -> list[tuple[AddressSpace, Vma, int]]:
-        anon = self.anon_mappings(pfn)
-        if anon:
-            return anon
+    async def _droppable(self, pfn: int) -> bool:
+        """After MADV_FREE, the entry cleared and its dirty bit moved: clean, and nobody has it but us and mappings."""
+        counts = await self.ask(self.memmap, memmap.ReadCounts(pfn))
+        dirty = await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.DIRTY))
+        return counts.refs == 1 + counts.maps and not dirty.flags
+
+    async def _mappings(self, pfn: int) -> Callable[[], list[Place]]:
+        if self.anon_mappings(pfn):
+            return partial(self.anon_mappings, pfn)
         mapping = await self.ask(self.memmap, memmap.ReadMapping(pfn))
-        return self.file_mappings(mapping.fs, mapping.ino, mapping.index) if mapping.ino else []
-
-    def _slot(self, space: AddressSpace, address: int) -> Slot | None:
-        return self.tables.find(space, address)
+        return partial(self.file_mappings, mapping.fs, mapping.ino, mapping.index) if mapping.ino else list
 
 
-def _maps(entry: Entry, pfn: int) -> bool:
-    return entry.kind == EntryKind.PAGE and entry.target == pfn
+def _maps(slot: Slot, entry: Entry, pfn: int) -> bool:
+    return entry.kind == EntryKind.PAGE and entry.target <= pfn < entry.target + slot.pages

@@ -14,7 +14,7 @@ class Vma(msgspec.Struct, frozen=True):
 
     prot: bits of `Prot`. fs, ino, pgoff: file system, inode and first page of a file mapping; fs "" if anonymous.
     hugetlb: order of its huge pages, 0 if it is made of base pages. thp: MADV_HUGEPAGE (True), MADV_NOHUGEPAGE (False).
-    fork: "copy", or "dont" (MADV_DONTFORK), or "wipe" (MADV_WIPEONFORK).
+    fork: "copy", or "dont" (MADV_DONTFORK), or "wipe" (MADV_WIPEONFORK). pfnmap: VM_PFNMAP, registers of a device.
     """
 
     start: int
@@ -27,6 +27,7 @@ class Vma(msgspec.Struct, frozen=True):
     hugetlb: int = 0
     thp: bool | None = None
     fork: str = "copy"
+    pfnmap: bool = False
 
     def writable(self) -> bool:
         return bool(self.prot & Prot.WRITE)
@@ -38,19 +39,23 @@ class Vma(msgspec.Struct, frozen=True):
     def part(self, start: int, end: int) -> Vma:
         """The same mapping, cut to [start, end)."""
         return msgspec.structs.replace(
-            self, start=start, end=end, pgoff=self.pgoff + (start - self.start) // PAGE_SIZE if self.fs else 0
+            self,
+            start=start,
+            end=end,
+            pgoff=self.pgoff + (start - self.start) // PAGE_SIZE if self.fs or self.hugetlb else 0,
         )
 
 
 class AddressSpace(Entity):
     """mm_struct.
 
-    vmas: ordered by address. cpus: mm_cpumask, addresses of the CPUs that may cache translations. tlb_gen: counts the
-    flushes. flush_pending: threads between a change of entries and its flush. flush_owed: reclaim cleared entries
-    whose flush it put off.
+    vmas: ordered by address. leaving: those that munmap took out and that the reverse map still knows. cpus:
+    mm_cpumask, addresses of the CPUs that may cache translations. tlb_gen: counts the flushes. flush_pending: threads
+    between a change of entries and its flush. flush_owed: reclaim cleared entries whose flush it put off.
     """
 
     vmas = Field[tuple[Vma, ...]](())
+    leaving = Field[tuple[Vma, ...]](())
     cpus = Field[tuple[str, ...]](())
     next_address = Field[int](0)
     has_pinned = Field[bool](False)
@@ -66,6 +71,7 @@ class AddressSpace(Entity):
         self.root = root
         self.root_generation = root_generation
         self.mmap_lock = TicketLock(owner, f"mmap_lock of {name}")
+        self.anon_vma_lock = TicketLock(owner, f"anon_vma of {name}")
 
     def find_vma(self, address: int) -> Vma | None:
         """The mapping that contains an address."""
@@ -80,6 +86,14 @@ class AddressSpace(Entity):
             if vma.start <= start < vma.end:
                 start = vma.end
         return start >= end
+
+    def linked_vmas(self) -> tuple[Vma, ...]:
+        """Those that a walk of the reverse map visits."""
+        return (*self.vmas, *self.leaving)
+
+    def overlaps(self, start: int, end: int) -> bool:
+        """True if a byte of [start, end) is mapped."""
+        return any(vma.start < end and start < vma.end for vma in self.vmas)
 
     def carve(self, start: int, end: int) -> list[Vma]:
         """Split the mappings at the edges of [start, end) and take out, and return, those inside."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from actors.base import Actor, Map, TicketLock
 from actors.mm.spaces import AddressSpace
 from protocol.memory import PAGE_SIZE
-from protocol.pagetable import Entry, EntryKind
+from protocol.pagetable import Entry, EntryKind, TableAlloc
 
 NONE = Entry()
 
@@ -72,6 +72,11 @@ class PageTables:
         self._pool["free"] = depth + 1
         return generation
 
+    def renew(self, table: int) -> int:
+        """A page table from the reserve of a huge leaf comes into use: its new generation."""
+        self._generations[table] += 1
+        return self._generations[table]
+
     def generation(self, table: int) -> int:
         """Generation of a table page in use, 0 if it is free."""
         return self._generations.get(table, 0)
@@ -133,6 +138,9 @@ class PageTables:
             entry = self.read(table, index)
             if entry.kind == EntryKind.NONE:
                 fresh, generation = self.new_table()
+                if generation > 1:
+                    alloc = TableAlloc(mm=space.mm, table=fresh, generation=generation, level=above - 1)
+                    self._owner.trace(alloc)
                 entry = Entry(kind=EntryKind.TABLE, target=fresh, generation=generation)
                 self.write(table, index, entry)
             elif entry.kind != EntryKind.TABLE:
@@ -181,6 +189,17 @@ class Slot:
     def pages(self) -> int:
         """Base pages that a leaf at this place maps."""
         return self._tables.pages(self.level)
+
+    @property
+    def table_end(self) -> int:
+        """First address beyond the reach of the table."""
+        span = self._tables.span(self.level + 1)
+        return (self.address & -span) + span
+
+    def beside(self, address: int) -> Slot:
+        """The entry of another address in the same table."""
+        index = self.index + (address // PAGE_SIZE - self.address // PAGE_SIZE) // self.pages
+        return Slot(self._tables, self.table, index, self.level, address)
 
     @property
     def sub_page(self) -> int:

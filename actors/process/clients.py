@@ -8,7 +8,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from actors.process.devices import DeviceCalls, Pinned
+from actors.process.devices import Pinned
+from actors.process.rings import RingCalls
 from actors.process.wording import FATAL, OK, outcome, pages
 from protocol import driver, fabric, fs, reclaim, workload
 from protocol.memory import PAGE_SIZE
@@ -36,7 +37,7 @@ class _Buffer(msgspec.Struct, frozen=True):
         return self.address + (client * self.stride + page) * PAGE_SIZE
 
 
-class Clients(DeviceCalls):
+class Clients(RingCalls):
     """Rounds of one kind of work until a given virtual time; what a round has begun it ends."""
 
     async def run_clients(self, name: str, until: int) -> None:

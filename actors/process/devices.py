@@ -50,7 +50,7 @@ class DeviceCalls(FileCalls):
         if mapping is None:
             return NO_SUCH_MAP
         address = mapping.address + step.page * PAGE_SIZE
-        pinned, result = await self.register(step.device, address, step.pages, step.flags, on)
+        pinned, result = await self.register(step.device, address, step.pages, step.flags, on, times=step.times)
         if pinned is None:
             self.pins.pop(step.name)
         else:
@@ -82,27 +82,25 @@ class DeviceCalls(FileCalls):
         pinned = self.pins.pop(step.pin)
         if pinned is None:
             return NO_SUCH_PIN
-        return outcome(await self.release(pinned, step.how, dirty=step.dirty))
+        return outcome(await self.release(pinned, step.how, dirty=step.dirty, pages=step.pages))
 
     async def register(
-        self, device: str, address: int, pages: int, flags: tuple[steps.PinFlag, ...], on: str
+        self, device: str, address: int, pages: int, flags: tuple[steps.PinFlag, ...], on: str, *, times: int = 1
     ) -> tuple[Pinned | None, int]:
         """The registration, if any, with the number of pages or a negative errno."""
         name = self.spec.devices[device]
         bits = reduce(or_, (_FLAGS[flag] for flag in flags if flag in _FLAGS), Foll(0))
         fast = "fast" in flags or "fast_only" in flags
         self.drivers[name] = True
-        answer = await self.ask(
-            self.at(name),
-            driver.PinBuffer(
-                self.spec.name, address, pages, int(bits), fast, "remote" in flags, self.at(on), self.spec.name
-            ),
-        )
+        remote, owner = "remote" in flags, self.spec.name
+        request = driver.PinBuffer(owner, address, pages, int(bits), fast, remote, self.at(on), owner, times)
+        answer = await self.ask(self.at(name), request)
         return (Pinned(name, answer.handle) if answer.handle else None), answer.result
 
-    async def release(self, pinned: Pinned, how: str, *, dirty: bool) -> int:
+    async def release(self, pinned: Pinned, how: str, *, dirty: bool, pages: int | None = None) -> int:
         """0 or a negative errno."""
-        status = await self.ask(self.at(pinned.driver), driver.ReleaseBuffer(pinned.handle, dirty, how))
+        request = driver.ReleaseBuffer(pinned.handle, dirty, how, pages)
+        status = await self.ask(self.at(pinned.driver), request)
         return status.error
 
     async def _start(self, name: str, start: driver.StartDma) -> driver.DmaResult | str:

@@ -6,14 +6,28 @@ from typing import Final
 
 from actors.base import Entity, Field, Map, Port, WaitQueue, handles
 from actors.process.clients import Clients
+from actors.process.devices import Pinned
+from actors.process.space import Mapping
 from actors.process.spec import ProcessSpec
-from actors.process.wording import FATAL, OK, wording
+from actors.process.wording import FATAL, OK, outcome, wording
+from actors.rules.memory import TableSingleUser
 from actors.rules.rules import KernelRules
 from protocol import steps
 from protocol.director import DIRECTOR, Seen, WaitFor
-from protocol.driver import CloseDevice
-from protocol.mm import ExitMm, KillPending
-from protocol.process import ProcessExit, RunGenerator, RunThread, StepBegin, StepEnd, ThreadEnd
+from protocol.driver import ShareDevice
+from protocol.message import DONE, Done
+from protocol.mm import ExitMm, ForkMm, KillPending
+from protocol.process import (
+    ForkProcess,
+    ProcessExit,
+    ProcessForked,
+    RunGenerator,
+    RunStep,
+    RunThread,
+    StepBegin,
+    StepEnd,
+    ThreadEnd,
+)
 from protocol.steps import AnyStep
 from protocol.units import nanoseconds
 
@@ -21,20 +35,30 @@ _USES_SPACE: Final = (
     steps.Mmap,
     steps.Munmap,
     steps.Mprotect,
+    steps.Mremap,
     steps.Madvise,
+    steps.Mincore,
+    steps.Msync,
     steps.Store,
     steps.Load,
     steps.DirectIo,
     steps.Pin,
+    steps.RegisterBuffers,
+    steps.Vmsplice,
+    steps.Fork,
+    steps.Idle,
 )
 """Steps before which the address space must be on the thread's CPU."""
 
 
 class _Life(Entity):
-    """Whether the process is ending, and how many of its threads are within a step at this moment."""
+    """Whether fork has made the process, whether it is ending, and how many of its threads are within a step right
+    now; how many there are."""
 
+    born = Field(False)
     exiting = Field(False)
     in_kernel = Field(0)
+    threads = Field(0)
 
 
 class Process(Clients):
@@ -57,6 +81,8 @@ class Process(Clients):
         """Each thread is a kernel context, and everything that its system calls do is done in it."""
         if msg.thread not in self.spec.threads:
             raise LookupError(f"{self.address} has no thread {msg.thread!r}")
+        if self.spec.parent and not self.life.born:
+            return  # the fork failed or was never reached
         self.start(self._thread(msg.thread), f"{self.host}/{msg.thread}")
 
     @handles(RunGenerator)
@@ -66,10 +92,42 @@ class Process(Clients):
             raise LookupError(f"{self.address} has no generator {msg.generator!r}")
         await self.run_clients(msg.generator, msg.until)
 
+    @handles(ForkProcess)
+    def fork_process(self, msg: ForkProcess) -> Done:
+        """The child's side of fork: what dup_mm() and copy_files() leave it, then wake_up_new_task()."""
+        self.life.born = True
+        for name, address, pages in msg.maps:
+            self.maps[name] = Mapping(address, pages)
+        for name, holder, handle in msg.pins:
+            self.pins[name] = Pinned(holder, handle)
+        for name in msg.drivers:
+            self.drivers[name] = True
+        self.trace(ProcessForked(parent=msg.parent, child=self.spec.name, drivers=msg.drivers))
+        for thread, spec in self.spec.threads.items():
+            if not spec.last:
+                self.start(self._thread(thread), f"{self.host}/{thread}")
+        return DONE
+
+    @handles(RunStep)
+    async def run_step(self, msg: RunStep) -> None:
+        """One step, whatever came of those before it: the next one is for somebody outside to decide."""
+        self.start(self._single(msg.thread, msg.number), f"{self.host}/{msg.thread}#{msg.number}")
+
+    async def _single(self, thread: str, number: int) -> None:
+        spec = self.spec.threads[thread]
+        step = spec.steps[number]
+        text = wording(step)
+        self.trace(StepBegin(thread, number, text))
+        self._enter_kernel()
+        result = await self._play(step, spec.cpu)
+        self._leave_kernel()
+        self.trace(StepEnd(thread, number, text, result))
+
     async def _thread(self, thread: str) -> None:
         spec = self.spec.threads[thread]
         while spec.begins and spec.begins not in self.ended:
             await self._creation.sleep()
+        _Life.threads.add(self.life, 1)
         for number, step in enumerate(spec.steps):
             await self._cue(step)
             if self.life.exiting:
@@ -86,6 +144,7 @@ class Process(Clients):
                 self._step_ended(step.label)
             if result in FATAL or isinstance(step, steps.Exit):
                 break
+        _Life.threads.add(self.life, -1)
         self.trace(ThreadEnd(thread))
 
     def _step_ended(self, label: str) -> None:
@@ -94,6 +153,11 @@ class Process(Clients):
             self._creation.wake_all()
         if self.spec.scripted:
             self.send(DIRECTOR, Seen(label))
+
+    def users(self) -> int:
+        """mm_users: threads that have begun and not ended."""
+        shortcut = self.rules.table_single_user is TableSingleUser.SHORTCUT
+        return self.life.threads if shortcut else super().users()
 
     def _enter_kernel(self) -> None:
         _Life.in_kernel.add(self.life, 1)
@@ -123,8 +187,16 @@ class Process(Clients):
                 return await self.store(step, on)
             case steps.Load():
                 return await self.load(step, on)
+            case steps.Idle():
+                return await self.idle(step, on)
             case steps.Pin():
                 return await self.pin(step, on)
+            case steps.DirectIo():
+                return await self.direct_io(step, on)
+            case steps.RegisterBuffers():
+                return await self.register_buffers(step, on)
+            case steps.Vmsplice():
+                return await self.vmsplice(step, on)
             case steps.DmaWrite():
                 return await self.dma_write(step, until)
             case steps.DmaRead():
@@ -143,15 +215,32 @@ class Process(Clients):
         await self.ask(self.mm, KillPending(step.process))
         return OK
 
+    async def fork(self, step: steps.Fork) -> str:
+        """copy_process(): dup_mm(), copy_files(), and the child may run."""
+        name = self.spec.name
+        copied = await self.ask(self.mm, ForkMm(name, step.child))
+        if copied.error:
+            return outcome(copied.error)
+        for driver in self.drivers:
+            await self.ask(self.at(driver), ShareDevice(name, step.child))
+        await self.share_files(step.child)
+        inherited = ForkProcess(
+            name,
+            tuple((key, mapping.address, mapping.pages) for key, mapping in self.maps.items()),
+            tuple((key, pinned.driver, pinned.handle) for key, pinned in self.pins.items()),
+            tuple(self.drivers),
+        )
+        await self.ask(self.at(f"process/{step.child}"), inherited)
+        return OK
+
     async def exit(self, step: steps.Exit) -> str:
         """do_exit(): the other threads leave the kernel first; then exit_mm(), then exit_files(), which closes devices:
         pins outlive the address space for a moment."""
         self.life.exiting = True
         while self.life.in_kernel > 1:
             await self._others_left.sleep()
-        if len(self.active):
+        if self.life.born or len(self.active):
             await self.ask(self.mm, ExitMm(self.spec.name))
-        for name in self.drivers:
-            await self.ask(self.at(name), CloseDevice(self.spec.name))
+        await self.exit_files()
         self.trace(ProcessExit(self.spec.name))
         return OK

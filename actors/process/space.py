@@ -8,10 +8,11 @@ import msgspec
 
 from actors.base import KernelActor, Map, Port
 from actors.process.spec import ProcessSpec
-from actors.process.wording import NO_SUCH_MAP, OK, outcome
+from actors.process.wording import NO_HYPERVISOR, NO_SUCH_MAP, OK, outcome
 from actors.rules.rules import KernelRules
-from protocol import cpu, mm, steps
+from protocol import cpu, gup, mm, proc, steps, thp
 from protocol.memory import PAGE_SIZE
+from protocol.message import Request, Status
 from protocol.mm import Prot
 
 PROTS: Final = {"none": Prot(0), "r": Prot.READ, "rw": Prot.READ | Prot.WRITE, "w": Prot.WRITE}
@@ -43,7 +44,20 @@ class SpaceCalls(KernelActor):
     async def mmap(self, step: steps.Mmap) -> str:
         """mmap(2)."""
         shared = step.shared if step.shared is not None else bool(step.file)
-        address = await self.map_pages(step.pages, step.file, step.offset, int(PROTS[step.prot]), shared=shared)
+        if step.device:
+            registers = gup.MapRegisters(self.spec.name, step.pages)
+            address = (await self.ask(self.mm, registers)).address
+        else:
+            address = await self.map_pages(
+                step.pages,
+                step.file,
+                step.offset,
+                int(PROTS[step.prot]),
+                shared=shared,
+                align=step.align,
+                hugetlb=step.hugetlb,
+                memfd=step.memfd,
+            )
         if address < 0:
             self.maps.pop(step.name)
         else:
@@ -55,8 +69,13 @@ class SpaceCalls(KernelActor):
         mapping = self.maps.get(step.map)
         if mapping is None:
             return NO_SUCH_MAP
-        status = await self.ask(self.mm, mm.Munmap(self.spec.name, *mapping.part(step.page, step.pages)))
+        part = mapping.part(step.page, step.pages)
+        status = await self.ask(self.mm, mm.Munmap(self.spec.name, *part, users=self.users()))
         return outcome(status.error)
+
+    def users(self) -> int:
+        """mm_users, as far as a rule makes the kernel look at it."""
+        return 2
 
     async def mprotect(self, step: steps.Mprotect) -> str:
         """mprotect(2)."""
@@ -73,8 +92,46 @@ class SpaceCalls(KernelActor):
         if mapping is None:
             return NO_SUCH_MAP
         part = mapping.part(step.page, step.pages)
-        status = await self.ask(self.mm, mm.MadviseDontneed(self.spec.name, *part))
-        return outcome(status.error)
+        dontneed = step.advice == "dontneed"
+        request: Request[Status] = (
+            mm.MadviseDontneed(self.spec.name, *part) if dontneed else mm.Madvise(self.spec.name, *part, step.advice)
+        )
+        return outcome((await self.ask(self.mm, request)).error)
+
+    async def mremap(self, step: steps.Mremap) -> str:
+        """mremap(2). A name that does not move along keeps its meaning: the old address."""
+        mapping = self.maps.get(step.map)
+        if mapping is None:
+            return NO_SUCH_MAP
+        address, pages = mapping.part(step.page, step.pages)
+        moved = await self.ask(self.mm, mm.Mremap(self.spec.name, address, pages))
+        if moved.address >= 0:
+            self.maps[step.name or step.map] = Mapping(moved.address, pages)
+        return outcome(moved.address)
+
+    async def mincore(self, step: steps.Mincore) -> str:
+        """mincore(2): "1 0 1"."""
+        mapping = self.maps.get(step.map)
+        if mapping is None:
+            return NO_SUCH_MAP
+        seen = await self.ask(self.mm, proc.Mincore(self.spec.name, *mapping.part(step.page, step.pages)))
+        return outcome(seen.error) if seen.error else " ".join(str(int(there)) for there in seen.resident)
+
+    async def collapse(self, step: steps.Collapse) -> str:
+        """khugepaged's work on a range, done here and now."""
+        mapping = self.maps.get(step.map)
+        if mapping is None:
+            return NO_SUCH_MAP
+        nudge = thp.Collapse(self.spec.name, mapping.address + step.page * PAGE_SIZE)
+        return outcome((await self.ask(self.at("khugepaged"), nudge)).error)
+
+    async def migrate(self, step: steps.Migrate) -> str:
+        """What kcompactd or NUMA balancing does to a page, done here and now."""
+        mapping = self.maps.get(step.map)
+        if mapping is None:
+            return NO_SUCH_MAP
+        move = gup.MovePage(self.spec.name, mapping.address + step.page * PAGE_SIZE)
+        return outcome((await self.ask(self.mm, move)).error)
 
     async def store(self, step: steps.Store, on: str) -> str:
         """The CPU stores; between two chunks anybody may come."""
@@ -98,11 +155,39 @@ class SpaceCalls(KernelActor):
             first = first or str(loaded.data[0])
         return first
 
-    async def map_pages(self, pages: int, file: str, offset: int, prot: int, *, shared: bool) -> int:
-        """Address of a new mapping, or a negative errno. file "": anonymous memory."""
-        fs, ino, _ = self.spec.files[file] if file else ("", 0, 0)
-        mapped = await self.ask(self.mm, mm.Mmap(self.spec.name, pages, prot, shared, fs, ino, offset))
-        return mapped.address
+    async def idle(self, step: steps.Idle, on: str) -> str:
+        """schedule() to a kernel thread."""
+        mapping = self.maps.get(step.map or "")
+        address = mapping.address + step.page * PAGE_SIZE if mapping is not None else -1
+        await self.ask(self.at(on), cpu.EnterLazy(self.spec.name, address))
+        return OK
+
+    async def preempt(self, step: steps.Preempt) -> str:
+        """A VM exit. Nothing of the process's own."""
+        done = await self.ask(self.at(f"cpu/{step.cpu}"), cpu.PreemptVcpu())
+        return OK if done.yes else NO_HYPERVISOR
+
+    async def resume(self, step: steps.Resume) -> str:
+        """A VM entry."""
+        done = await self.ask(self.at(f"cpu/{step.cpu}"), cpu.ResumeVcpu())
+        return OK if done.yes else NO_HYPERVISOR
+
+    async def map_pages(
+        self,
+        pages: int,
+        file: str,
+        offset: int,
+        prot: int,
+        *,
+        shared: bool,
+        align: int = 0,
+        hugetlb: int = 0,
+        memfd: int = 0,
+    ) -> int:
+        """Address of a new mapping, or a negative errno. file "": anonymous memory, or that of a memfd."""
+        fs, ino, _ = self.spec.files[file] if file else ("", memfd, 0)
+        request = mm.Mmap(self.spec.name, pages, prot, shared, fs, ino, offset, align, hugetlb)
+        return (await self.ask(self.mm, request)).address
 
     async def fill(self, address: int, length: int, value: int, on: str) -> str:
         """Store one byte over a range; "ok", or the signal that ended it."""

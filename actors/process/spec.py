@@ -11,17 +11,20 @@ from protocol.workload import AnyGenerator
 class ThreadSpec(msgspec.Struct, frozen=True):
     """One thread. cpu: where it runs, as "cpu/0"; steps: what it does, in order.
 
-    begins: label of a step of another thread of the process, after which it is created; "" for at once."""
+    begins: label of a step of another thread of the process, after which it is created; "" for at once.
+    last: it starts when everything else is over, and so not with the others of a process that is forked."""
 
     cpu: str
     steps: tuple[AnyStep, ...]
     begins: str = ""
+    last: bool = False
 
 
 class ProcessSpec(msgspec.Struct, frozen=True):
     """One process. All addresses are local ("driver/nic"): of the process's own host.
 
-    name: of the process, its address space, and of the owner of its registrations.
+    name: of the process, its address space, and of the owner of its registrations. parent: the process that forks it,
+    "" if it is there from the beginning.
     devices: driver of each device. files: (file system, inode, pages) of each file. hosts: all that are on the fabric.
     scripted: steps heed `after`, `until`, `delay` and report their labels; without it they race freely.
     """
@@ -34,3 +37,4 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     generators: dict[str, AnyGenerator] = {}
     scripted: bool = True
     hosts: tuple[str, ...] = ()
+    parent: str = ""

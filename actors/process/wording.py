@@ -10,6 +10,7 @@ from protocol import steps
 
 OK: Final = "ok"
 NO_SUCH_MAP: Final = "no-such-map"
+NO_HYPERVISOR: Final = "no-hypervisor"
 NO_SUCH_PIN: Final = "no-such-pin"
 FATAL: Final = ("SIGSEGV", "SIGBUS", "SIGKILL")
 """Results after which a thread does nothing more."""
@@ -51,9 +52,13 @@ def _bytes(step: Any) -> str:
 
 
 def _mmap(step: steps.Mmap) -> str:
+    huge = f", huge pages of order {step.hugetlb}" if step.hugetlb else ""
+    huge += f" of memfd {step.memfd}" if step.memfd else ""
     shared = step.shared if step.shared is not None else bool(step.file)
+    if step.device:
+        return f"mmap {step.name}: {pages(step.pages)} of the registers of {step.device}"
     what = f"{step.file} from page {step.offset}" if step.file and step.offset else step.file or "anonymous memory"
-    return f"mmap {step.name}: {pages(step.pages)} of {what}, {'shared' if shared else 'private'}, {step.prot}"
+    return f"mmap {step.name}: {pages(step.pages)} of {what}, {'shared' if shared else 'private'}, {step.prot}{huge}"
 
 
 def _direct_io(step: steps.DirectIo) -> str:
@@ -64,7 +69,8 @@ def _direct_io(step: steps.DirectIo) -> str:
 
 def _pin(step: steps.Pin) -> str:
     flags = "|".join(step.flags) or "read"
-    return f"{step.device} pins {pages(step.pages)} of {_place(step, step.map)} as {step.name} ({flags})"
+    times = f", {step.times:,} times" if step.times > 1 else ""
+    return f"{step.device} pins {pages(step.pages)} of {_place(step, step.map)} as {step.name} ({flags}){times}"
 
 
 def _shrink(step: steps.Shrink) -> str:
@@ -76,12 +82,17 @@ _WORDINGS: Final[dict[type[steps.Step], Callable[[Any], str]]] = {
     steps.Munmap: lambda step: f"munmap {_range(step)}",
     steps.Mprotect: lambda step: f"mprotect {_range(step)} to {step.prot}",
     steps.Madvise: lambda step: f"madvise({step.advice.upper()}) {_range(step)}",
+    steps.Mremap: lambda step: f"mremap {_range(step)}" + (f" as {step.name}" if step.name else ""),
+    steps.Msync: lambda step: f"msync {_range(step)}",
+    steps.Mincore: lambda step: f"mincore {_range(step)}",
     steps.Store: lambda step: f"store {step.value:#04x} to {_place(step, step.map)}, {_bytes(step)}",
     steps.Load: lambda step: f"load from {_place(step, step.map)}, {_bytes(step)}",
     steps.Write: lambda step: f"write {step.value:#04x} to {step.file} at byte {step.offset}, {_bytes(step)}",
     steps.Read: lambda step: f"read {step.file} at byte {step.offset}, {_bytes(step)}",
+    steps.PunchHole: lambda step: f"punch {pages(step.pages)} from page {step.page} out of memfd {step.memfd}",
     steps.DirectIo: _direct_io,
     steps.Fsync: lambda step: f"fsync {step.file}",
+    steps.SyncFileRange: lambda step: f"sync_file_range {step.file}",
     steps.Sync: lambda step: f"sync {step.fs}".rstrip(),
     steps.Fadvise: lambda step: f"fadvise(DONTNEED) {step.file}",
     steps.Pin: _pin,
@@ -92,10 +103,28 @@ _WORDINGS: Final[dict[type[steps.Step], Callable[[Any], str]]] = {
         f"driver releases {step.pin}"
         + (" and marks it dirty" if step.dirty else "")
         + ("" if step.how == "match" else f" with {step.how}")
+        + ("" if step.pages is None else f", as if it were {pages(step.pages)}")
     ),
+    steps.RegisterBuffers: lambda step: (
+        f"io_uring {step.name} registers {pages(step.pages)} of {_place(step, step.map)}"
+    ),
+    steps.Vmsplice: lambda step: f"vmsplice {pages(step.pages)} of {_place(step, step.map)} into {step.name}",
+    steps.PipeRead: lambda step: f"read {pages(step.pages)} from {step.pin}",
+    steps.ProcessVm: lambda step: (
+        f"process_vm_{step.dir}v of {pages(step.pages)} of {step.target}, {_place(step, step.map)}"
+    ),
+    steps.Serve: lambda step: f"{step.disk} answers its oldest request with {step.value:#04x}",
+    steps.Setrlimit: lambda step: f"setrlimit MEMLOCK to {pages(step.memlock)}",
+    steps.Setuid: lambda step: f"setuid {step.uid}",
+    steps.Migrate: lambda step: f"migrate {_place(step, step.map)}",
     steps.Writeback: lambda step: f"wake the flusher {step.fs}".rstrip(),
     steps.Shrink: _shrink,
+    steps.Collapse: lambda step: f"khugepaged collapses {_place(step, step.map)}",
+    steps.Idle: lambda step: "idle" + (f", the MMU walks to {_place(step, step.map)}" if step.map else ""),
+    steps.Preempt: lambda step: f"the hypervisor preempts cpu {step.cpu}",
+    steps.Resume: lambda step: f"the hypervisor resumes cpu {step.cpu}",
     steps.Wait: lambda step: f"wait {step.time}",
     steps.Signal: lambda step: f"kill {step.process} with {step.signal}",
+    steps.Fork: lambda step: f"fork {step.child}",
     steps.Exit: lambda _: "exit",
 }

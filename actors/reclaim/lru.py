@@ -6,8 +6,17 @@ from actors.base import Fifo, KernelActor, Map, Port, handles
 from actors.rules import KernelRules
 from protocol import memmap
 from protocol.memmap import Page
-from protocol.message import DONE, Done
-from protocol.reclaim import LruAdd, LruDel, LruIsolate, LruRemovePinned, LruReturnUnpinned
+from protocol.message import DONE, NO, YES, Done, Flag
+from protocol.reclaim import (
+    IsolatePage,
+    LruAdd,
+    LruDel,
+    LruIsolate,
+    LruRemovePinned,
+    LruReturnUnpinned,
+    MarkLazyfree,
+    PutbackPage,
+)
 
 
 class Lru(KernelActor):
@@ -21,8 +30,19 @@ class Lru(KernelActor):
             True: Fifo(self, "inactive_anon"),
         }
         self.active: dict[bool, Fifo[int, bool]] = {False: Fifo(self, "active_file"), True: Fifo(self, "active_anon")}
+        self.lazyfree: Map[int, bool] = Map(self, "lazyfree")
+        """Anonymous pages that need no place in swap (MADV_FREE)."""
         self.off_lru: Map[int, tuple[bool, int]] = Map(self, "off_lru")
         """Proposal P2: pinned pages, with whether they are anonymous and how often they were pinned."""
+
+    @handles(MarkLazyfree)
+    async def mark_lazyfree(self, msg: MarkLazyfree) -> Done:
+        """lru_lazyfree(): to the end of the inactive list (of files, in the kernel), if it is on a list."""
+        if self._forget(msg.pfn) is not None:
+            self.inactive[True][msg.pfn] = True
+            self.lazyfree[msg.pfn] = True
+            await self.ask(self.memmap, memmap.ChangeFlags(msg.pfn, clear=Page.SWAPBACKED | Page.ACTIVE))
+        return DONE
 
     @handles(LruAdd)
     async def lru_add(self, msg: LruAdd) -> Done:
@@ -35,6 +55,7 @@ class Lru(KernelActor):
     def lru_del(self, msg: LruDel) -> None:
         self._forget(msg.pfn)
         self.off_lru.pop(msg.pfn)
+        self.lazyfree.pop(msg.pfn)
 
     @handles(LruRemovePinned)
     async def lru_remove_pinned(self, msg: LruRemovePinned) -> Done:
@@ -86,6 +107,23 @@ class Lru(KernelActor):
         flags = Page.LRU | Page.ACTIVE if activate else Page.LRU
         await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=flags))
         await self.ask(self.memmap, memmap.PutRefs(pfn, 1, "isolate", self.port.context))
+
+    @handles(IsolatePage)
+    async def isolate_page(self, msg: IsolatePage) -> Flag:
+        """folio_isolate_lru(), and as in isolate_lru_pages() not if it is being freed."""
+        if self._forget(msg.pfn) is None:
+            return NO
+        if not (await self.ask(self.memmap, memmap.TryGet(msg.pfn, 1, self.port.context, "isolate"))).yes:
+            return NO
+        await self.ask(self.memmap, memmap.ChangeFlags(msg.pfn, clear=Page.LRU | Page.ACTIVE))
+        self.trace(LruIsolate(pfn=msg.pfn))
+        return YES
+
+    @handles(PutbackPage)
+    async def putback_page(self, msg: PutbackPage) -> Done:
+        """folio_putback_lru()."""
+        await self.put_back(msg.pfn, anon=True, activate=False)
+        return DONE
 
     def _forget(self, pfn: int) -> bool | None:
         """Take a page off its list; whether that was an anonymous one, None if it was on none."""

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TypeAlias
 
 import msgspec
 
-from actors.base import handles
+from actors.base import Map, Port, handles
 from actors.reclaim.swap import Swap
+from actors.rules import KernelRules
 from actors.rules.rules import ReclaimPinnedAnon, ReclaimPinnedFile, ReclaimWrites
 from protocol import fs, memmap
 from protocol.memmap import Mapping, Page
-from protocol.mm import PageReferenced, TryToUnmap
-from protocol.reclaim import FreezeRefused, Reclaimed, ReleaseBuffersDone, Shrink, ShrinkOutcome
+from protocol.mm import PageReferenced, TryToUnmap, TryToUnmapFlush
+from protocol.reclaim import (
+    FreezeRefused,
+    IsolatePage,
+    Reclaimed,
+    ReclaimPages,
+    ReleaseBuffersDone,
+    Shrink,
+    ShrinkOutcome,
+)
+from protocol.thp import SplitHugePage
 
 _CACHE_AND_ISOLATION = 2
 """References of an otherwise unused page of a page cache or swap cache while reclaim holds it isolated."""
@@ -34,35 +45,77 @@ class Verdict(msgspec.Struct, frozen=True):
     unlocked: bool = False
 
 
+Treated: TypeAlias = tuple[int, bool, Verdict]
+"""An isolated page: pfn, whether it is anonymous, what becomes of it."""
+
+
 class Shrinker(Swap):
     """kswapd and direct reclaim."""
+
+    def __init__(self, address: str, port: Port, *, rules: KernelRules, block: str = "", slots: int = 0) -> None:
+        super().__init__(address, port, rules=rules, block=block, slots=slots)
+        self._owed: Map[str, bool] = Map(self, "flush_required")
+        """Context -> whether one of the entries that it cleared was dirty, if it owes a flush."""
 
     @handles(Shrink)
     async def shrink(self, msg: Shrink) -> Reclaimed:
         """shrink_inactive_list(): isolate from the tail, treat each page, put back what stays."""
-        scanned = freed = 0
+        treated: list[Treated] = []
         for anon in (False, True) if msg.anon and self.swap_slots else (False,):
             await self.refill(anon, msg.pages)
             for pfn in list(self.inactive[anon])[: msg.pages]:
                 if not await self.isolate(pfn, anon):
                     continue
-                scanned += 1
-                verdict = await self._treat(pfn, anon, msg)
-                self.trace(ShrinkOutcome(pfn=pfn, outcome=verdict.outcome.value, why=verdict.why))
-                if verdict.outcome is Outcome.FREED:
-                    freed += 1
-                    await self.ask(self.memmap, memmap.FreeFrozen(pfn))
-                else:
-                    await self.put_back(pfn, anon, activate=verdict.outcome is Outcome.ACTIVATE)
-        return Reclaimed(scanned, freed)
+                treated.append((pfn, anon, await self._treat(pfn, anon, msg)))
+        return Reclaimed(len(treated), await self._let_go(treated))
+
+    @handles(ReclaimPages)
+    async def reclaim_pages(self, msg: ReclaimPages) -> Reclaimed:
+        """reclaim_pages(): the pages of a huge page that had to be split are treated one by one."""
+        how = Shrink(len(msg.pfns), kswapd=False, force=True)
+        treated: list[Treated] = []
+        for pfn in msg.pfns:
+            anon = await self._flag(pfn, Page.ANON)
+            pages = (await self.ask(self.memmap, memmap.ReadFolio(pfn))).pages
+            treated.append((pfn, anon, await self._treat(pfn, anon, how)))
+            if pages == 1 or (await self.ask(self.memmap, memmap.ReadFolio(pfn))).pages > 1:
+                continue
+            treated += [
+                (tail, anon, await self._treat(tail, anon, how))
+                for tail in range(pfn + 1, pfn + pages)
+                if (await self.isolate_page(IsolatePage(tail))).yes
+            ]
+        return Reclaimed(len(msg.pfns), await self._let_go(treated))
+
+    async def _let_go(self, treated: list[Treated]) -> int:
+        """The end of shrink_folio_list(): one flush for all, then pages are freed or put back; how many were freed."""
+        await self._flush_owed()
+        freed = 0
+        for pfn, anon, verdict in treated:
+            if verdict.outcome is Outcome.FREED:
+                freed += 1
+                await self.ask(self.memmap, memmap.FreeFrozen(pfn))
+            else:
+                await self.put_back(pfn, anon, activate=verdict.outcome is Outcome.ACTIVATE)
+        return freed
+
+    async def _flush_owed(self, *, before_io: bool = False) -> None:
+        """try_to_unmap_flush(), and before I/O try_to_unmap_flush_dirty(), which a clean entry is no reason for."""
+        dirty = self._owed.get(self.port.context)
+        if dirty is None or (before_io and not dirty):
+            return
+        self._owed.pop(self.port.context)
+        await self.ask(self.at("mm"), TryToUnmapFlush())
 
     async def _treat(self, pfn: int, anon: bool, msg: Shrink) -> Verdict:
         """Step 1 and, with the page locked, the others."""
         if not (await self.ask(self.memmap, memmap.TryLockPage(pfn))).yes:
+            self.trace(ShrinkOutcome(pfn=pfn, outcome=Outcome.KEEP.value, why="page locked"))
             return Verdict(Outcome.KEEP, "page locked")
         verdict = await (self._shrink_anon(pfn, msg) if anon else self._shrink_file(pfn, msg))
         if not verdict.unlocked:
             await self.ask(self.memmap, memmap.UnlockPage(pfn))
+        self.trace(ShrinkOutcome(pfn=pfn, outcome=verdict.outcome.value, why=verdict.why))
         return verdict
 
     async def _shrink_file(self, pfn: int, msg: Shrink) -> Verdict:
@@ -93,9 +146,16 @@ class Shrinker(Swap):
     async def _shrink_anon(self, pfn: int, msg: Shrink) -> Verdict:
         if verdict := await self._check_in_use(pfn, msg, anon=True):  # 2, 3
             return verdict
+        if pfn in self.lazyfree:
+            return await self._shrink_lazyfree(pfn)
         # 4: a place in swap; since 5.11 not for a page that may be pinned (S11)
         if self.rules.reclaim_pinned_anon is ReclaimPinnedAnon.REFUSED and await self._pinned(pfn):
             return Verdict(Outcome.KEEP, "may be pinned for DMA: it is not swapped")
+        if (await self.ask(self.memmap, memmap.ReadFolio(pfn))).pages > 1:
+            # Swap holds small pages here: the kernel would try to swap the huge page as a whole first.
+            split = await self.ask(self.at("mm"), SplitHugePage(pfn, "isolate"))
+            if split.error:
+                return Verdict(Outcome.ACTIVATE, "a huge page in use: it cannot be split")
         slot = await self.add_to_swap(pfn)
         if slot < 0:
             return Verdict(Outcome.ACTIVATE, "no swap space")
@@ -105,6 +165,7 @@ class Shrinker(Swap):
         if await self._flag(pfn, Page.DIRTY):  # 7
             if not await self._freeable(pfn):
                 return Verdict(Outcome.KEEP, "dirty and in use")
+            await self._flush_owed(before_io=True)
             await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.DIRTY))
             await self.write_to_swap(pfn, slot)
         why = await self.leave_swap_cache(pfn, _CACHE_AND_ISOLATION)  # 9
@@ -112,6 +173,16 @@ class Shrinker(Swap):
             self.trace(FreezeRefused(pfn=pfn, expected=_CACHE_AND_ISOLATION, why=why))
             return Verdict(Outcome.KEEP, f"{why}: it stays in the swap cache")
         return Verdict(Outcome.FREED, "swapped out")
+
+    async def _shrink_lazyfree(self, pfn: int) -> Verdict:
+        """After MADV_FREE: no swap, and no question about pins, for a clean page that nobody else uses."""
+        self.lazyfree.pop(pfn)
+        if await self._unmap(pfn, -1, lazyfree=True):
+            await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.SWAPBACKED))
+            return Verdict(Outcome.ACTIVATE, "written to or in use: not to be dropped any more")
+        if not (await self.ask(self.memmap, memmap.FreezeRefs(pfn, 1))).yes:
+            return Verdict(Outcome.KEEP, "somebody still uses it")
+        return Verdict(Outcome.FREED, "dropped after MADV_FREE")
 
     async def _check_in_use(self, pfn: int, msg: Shrink, *, anon: bool) -> Verdict | None:
         """Steps 2 and 3. A page touched once since the last scan is kept a round, touched again activated."""
@@ -128,11 +199,14 @@ class Shrinker(Swap):
         await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.REFERENCED))
         return Verdict(Outcome.KEEP, "referenced once since the last scan")
 
-    async def _unmap(self, pfn: int, slot: int) -> Verdict | None:
+    async def _unmap(self, pfn: int, slot: int, *, lazyfree: bool = False) -> Verdict | None:
         """Step 5: knows nothing of pins."""
         if not (await self.ask(self.memmap, memmap.PageMapped(pfn))).yes:
             return None
-        unmapped = await self.ask(self.at("mm"), TryToUnmap(pfn, slot))
+        unmapped = await self.ask(self.at("mm"), TryToUnmap(pfn, slot, lazyfree))
+        if unmapped.owed:
+            context = self.port.context
+            self._owed[context] = self._owed.get(context, False) or unmapped.dirty
         return None if unmapped.ok else Verdict(Outcome.ACTIVATE, "could not be unmapped")
 
     async def _write_file(self, pfn: int, mapping: Mapping, msg: Shrink) -> Verdict:
@@ -141,6 +215,7 @@ class Shrinker(Swap):
             return Verdict(Outcome.ACTIVATE, "dirty")
         if not await self._freeable(pfn):
             return Verdict(Outcome.KEEP, "dirty and in use")
+        await self._flush_owed(before_io=True)
         await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.DIRTY))
         await self.ask(mapping.fs, fs.WritePage(pfn, mapping.ino, mapping.index, source=pfn))
         return Verdict(Outcome.KEEP, "dirty: written", unlocked=True)

@@ -12,11 +12,11 @@ from protocol import memmap
 from protocol.block import BioEnd, SubmitBio
 from protocol.memmap import Page
 from protocol.message import DONE, Done
-from protocol.reclaim import SwapFree, SwapIn, SwapOut, SwappedIn
+from protocol.reclaim import SwapCount, SwapDuplicate, SwapFree, SwapIn, SwapOut, SwappedIn, SwapUsers
 
 
 class Swap(Lru):
-    """One swap area; a slot is used by one page-table entry at most until fork comes.
+    """One swap area. A slot is in use while a page of the swap cache or a page-table entry names it.
 
     block: local name of the device, "" for none; slots: its size in pages.
     """
@@ -36,12 +36,11 @@ class Swap(Lru):
         """add_to_swap(): a slot for the page, which enters the swap cache; -1 if swap is full."""
         slot = self._slot_of.get(pfn, -1)
         if slot >= 0:
-            self._entries[slot] = self._entries.get(slot, 0) + 1
             return slot
         slot = next((slot for slot in range(self.swap_slots) if slot not in self._entries), -1)
         if slot < 0:
             return -1
-        self._entries[slot] = 1
+        self._entries[slot] = 0  # each entry that is unmapped adds itself
         self._cached[slot] = pfn
         self._slot_of[pfn] = slot
         await self.ask(self.memmap, memmap.GetRefs(pfn, 1, "cache"))
@@ -51,9 +50,9 @@ class Swap(Lru):
         return slot
 
     async def give_slot_back(self, pfn: int) -> None:
-        """The page could not be unmapped: no entry names its slot, so it leaves the swap cache again."""
+        """The page could not be unmapped: if no entry names its slot, it leaves the swap cache again."""
         slot = self._slot_of.get(pfn, -1)
-        if slot >= 0:
+        if slot >= 0 and not self._entries.get(slot, 0):
             await self._drop_entry(slot)
 
     async def write_to_swap(self, pfn: int, slot: int) -> None:
@@ -72,8 +71,11 @@ class Swap(Lru):
             if dirty.flags:
                 await self.ask(self.memmap, memmap.UnfreezeRefs(pfn, expected))
                 return "dirty again"
-            self._cached.pop(self._slot_of[pfn])
+            slot = self._slot_of[pfn]
+            self._cached.pop(slot)
             self._slot_of.pop(pfn)
+            if not self._entries.get(slot, 0):
+                self._entries.pop(slot)
         return ""
 
     @handles(SwapIn)
@@ -111,6 +113,16 @@ class Swap(Lru):
     async def swap_free(self, msg: SwapFree) -> Done:
         await self._drop_entry(msg.slot)
         return DONE
+
+    @handles(SwapDuplicate)
+    def swap_duplicate(self, msg: SwapDuplicate) -> Done:
+        self._entries[msg.slot] = self._entries.get(msg.slot, 0) + 1
+        return DONE
+
+    @handles(SwapCount)
+    def swap_count(self, msg: SwapCount) -> SwapUsers:
+        slot = self._slot_of.get(msg.pfn, -1)
+        return SwapUsers(self._entries.get(slot, 0) if slot >= 0 else 0)
 
     async def _drop_entry(self, slot: int) -> None:
         """swap_free() and, for the last entry, delete_from_swap_cache(): the slot is free again."""

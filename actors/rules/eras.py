@@ -28,6 +28,7 @@ from actors.rules.rules import (
     DirtyWarning,
     DirtyWithoutBuffers,
     DriverCall,
+    DropUnused,
     FastHeadRecheck,
     FastPmdRecheck,
     FastRange,
@@ -71,6 +72,7 @@ V3_17 = KernelRules(
     reclaim_writes=ReclaimWrites.KSWAPD,
     dirty_without_buffers=DirtyWithoutBuffers.BUG,
     dirty_warning=DirtyWarning.NONE,
+    drop_cache=DropUnused.MAPPED,
     stable_pages=StablePages.BDI,
     fork_pinned=ForkPinned.SHARE,
     fast_gup=FastGup.X86,
@@ -125,6 +127,7 @@ V5_19 = replace(
     unshare_for_pin=UnshareForPin.UNSHARE,
     unmap_pinned_anon=UnmapPinnedAnon.ABORT,
     dirty_without_buffers=DirtyWithoutBuffers.DISCARD,
+    drop_cache=DropUnused.REFERENCED,
     fork_pinned=ForkPinned.COPY_EXCLUSIVE,
 )
 V6_1 = replace(
@@ -145,6 +148,7 @@ V6_12 = replace(
     fast_range=FastRange.OVERFLOW_ERRNO,
     longterm_file_write=LongtermFileWrite.REFUSED,
     zap_rmap=ZapRmap.AFTER_FLUSH,
+    unshare_for_pin=UnshareForPin.UNSHARE_FILES,
     slow_numa_fault=SlowNumaFault.FOLLOW,
     uring_file=UringFile.ALLOWED,
     uring_coalesce=UringCoalesce.YES,

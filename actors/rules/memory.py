@@ -130,6 +130,13 @@ class ThpSplit(RuleValue):
     NO_FREEZE = "no_freeze", "the count is compared, not frozen: a mutation"
 
 
+class ThpMapcount(RuleValue):
+    """How a write fault counts who maps a page of a huge page (B8, S29); only where it goes by mappings at all."""
+
+    PAGE = "page", "the mappings of the page itself: page_trans_huge_mapcount() (6d0a07edd17c, 4.6) [S 4.6]"
+    TOTAL = "total", "those of all its pages together: a page of a split mapping looks shared [M 4.5]"
+
+
 class CollapseSync(RuleValue):
     """Does khugepaged interrupt every CPU before it touches the table it took out (B5 ★, S17)?"""
 
@@ -143,6 +150,14 @@ class ForkPinned(RuleValue):
     SHARE = "share", "shares it read-only like any other [S <= 5.6]"
     COPY = "copy", "copies it for the child if the mm ever pinned and the page may be pinned (5.9) [S]"
     COPY_EXCLUSIVE = "copy_exclusive", "copies it if it is exclusive and may be pinned (5.19) [S]"
+
+
+class MigrateOrder(RuleValue):
+    """How migration makes sure that nobody has a reference on the page that it copies (S22, S44)."""
+
+    UNMAP_FIRST = "unmap_first", "a migration entry and a flush, then a look at the count: base pages in every kernel"
+    HINTED = "hinted", "the count, the copy, the new entry, all behind a NUMA-hinting entry: THP of 3.8 to 4.13 [W]"
+    COUNT_FIRST = "count_first", "a look at the count, then the migration entry: a mutation"
 
 
 class UringFile(RuleValue):

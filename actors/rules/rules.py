@@ -15,6 +15,7 @@ from actors.rules.memory import (
     FlushPending,
     ForkPinned,
     LazyTlb,
+    MigrateOrder,
     MremapFlush,
     PteRead,
     PteSpecial,
@@ -25,6 +26,7 @@ from actors.rules.memory import (
     TableSingleUser,
     TableSync,
     ThpEnabled,
+    ThpMapcount,
     ThpSplit,
     TlbFlush,
     UringCoalesce,
@@ -132,6 +134,7 @@ class UnshareForPin(RuleValue):
 
     AS_IS = "as_is", "returned as it is: the pin goes stale at the next COW"
     UNSHARE = "unshare", "FAULT_FLAG_UNSHARE first: a private copy is pinned (5.19) [S]"
+    UNSHARE_FILES = "unshare_files", "so are, for a long-term pin, private file pages and the zero page (6.2) [M]"
 
 
 class ZeroPagePin(RuleValue):
@@ -181,6 +184,13 @@ class DirtyWithoutBuffers(RuleValue):
 
     BUG = "bug", "page_buffers() -> BUG_ON(!PagePrivate(page)): the flusher dies with the page locked"
     DISCARD = "discard", "warn, clear dirty, write nothing (cc5095747edf, 5.18) [M; S 5.19]"
+
+
+class DropUnused(RuleValue):
+    """What fadvise(DONTNEED) asks before it drops the buffers of a clean page (invalidate_inode_page, B12)."""
+
+    MAPPED = "mapped", "whether the page is mapped: one that is only pinned stays cached, without buffers [M < 5.18]"
+    REFERENCED = "referenced", "whether it has any reference too many: then it stays as it is (5.18) [M; recorded 6.1]"
 
 
 class DirtyWarning(RuleValue):
@@ -252,6 +262,7 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     reclaim_writes: ReclaimWrites
     dirty_without_buffers: DirtyWithoutBuffers
     dirty_warning: DirtyWarning
+    drop_cache: DropUnused
     stable_pages: StablePages
     fork_pinned: ForkPinned
     fast_gup: FastGup
@@ -274,7 +285,9 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     table_sync: TableSync = TableSync.IPI
     lazy_tlb: LazyTlb = LazyTlb.SKIP
     catch_up: CatchUp = CatchUp.TLB_GEN
+    migrate_order: MigrateOrder = MigrateOrder.UNMAP_FIRST
     thp_enabled: ThpEnabled = ThpEnabled.MADVISE
+    thp_mapcount: ThpMapcount = ThpMapcount.PAGE
     writeback_pinned: WritebackPinned = WritebackPinned.LIVE
     pin_under_writeback: PinUnderWriteback = PinUnderWriteback.ALLOWED
     pinned_on_lru: PinnedOnLru = PinnedOnLru.KEEP

@@ -12,7 +12,7 @@ from gupsim.trace.records import Event
 from protocol.address import host_of
 from protocol.driver import Registered, Released
 from protocol.message import Tracepoint
-from protocol.process import ProcessExit
+from protocol.process import ProcessExit, ProcessForked
 
 
 class Registration:
@@ -40,11 +40,19 @@ class PinLeaks:
     """
 
     kind: ClassVar[str] = "pin-leak"
-    reads: ClassVar[tuple[type[Tracepoint], ...]] = (*Ledger.reads, Registered, Released, ProcessExit)
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (
+        *Ledger.reads,
+        Registered,
+        Released,
+        ProcessForked,
+        ProcessExit,
+    )
 
     def __init__(self) -> None:
         self._ledger = Ledger()
         self._open: dict[tuple[str, str, int], Registration] = {}
+        self._sharers: dict[tuple[str, str, str], set[str]] = {}
+        """(host, driver, owner) -> processes that have the owner's file open, if fork made them several."""
         self._ended: list[Registration] = []
         """Those that still had references when they ended."""
 
@@ -60,6 +68,8 @@ class PinLeaks:
             registration = self._open.pop(key, None)
             if registration is not None:
                 self._end(registration, f"the driver released registration {point.handle} of {point.owner}")
+        elif kind is ProcessForked:
+            self._fork(event, point)
         elif kind is ProcessExit:
             self._exit(event, point)
         else:
@@ -100,10 +110,24 @@ class PinLeaks:
         )
         return registration.driver, holders.of(registration.driver) - living
 
+    def _fork(self, event: Event, point: ProcessForked) -> None:
+        """The child has every file open that its parent has."""
+        host = host_of(event.actor)
+        for driver in point.drivers:
+            self._sharers.setdefault((host, driver, point.parent), {point.parent})
+            for (place, name, _), processes in self._sharers.items():
+                if (place, name) == (host, driver) and point.parent in processes:
+                    processes.add(point.child)
+
     def _exit(self, event: Event, point: ProcessExit) -> None:
         host = host_of(event.actor)
+        for processes in self._sharers.values():
+            processes.discard(point.owner)
         for key, registration in list(self._open.items()):
-            if registration.host == host and registration.owner == point.owner:
+            # Without a fork its owner alone has the file open.
+            sharers = self._sharers.get((host, registration.driver, registration.owner))
+            gone = registration.owner == point.owner if sharers is None else not sharers
+            if registration.host == host and gone:
                 # The device may be closed just after: then the ledger is empty at the end, and nothing is reported.
                 del self._open[key]
                 self._end(registration, f"process {point.owner}, for which it took them, is gone")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from gupsim.checkers.ledger import Ledger, Mismatch
+from gupsim.checkers.ledger import GUP_KINDS, Ledger, Mismatch
 from gupsim.checkers.names import FrameKey, frame_key
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
-from protocol.memmap import PIN_BIAS, PageBadCount, PageFree
+from protocol.memmap import PIN_BIAS, Page, PageBadCount, PageFlags, PageFree, PageGet
 from protocol.message import Tracepoint
 
 
@@ -21,12 +21,14 @@ class Refcounts:
     """
 
     kind: ClassVar[str] = "refcount"
-    reads: ClassVar[tuple[type[Tracepoint], ...]] = (*Ledger.reads, PageBadCount)
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (*Ledger.reads, PageBadCount, PageFlags)
 
     def __init__(self) -> None:
         self._ledger = Ledger()
         self._bad: set[tuple[FrameKey, str]] = set()
         """Pages whose count is out of range: every later put would say it again."""
+        self._unmanaged: set[FrameKey] = set()
+        """PG_reserved: registers of devices, of which nobody may have a reference (S24). The zero page may be taken."""
 
     def feed(self, event: Event) -> Iterable[Violation]:
         """Take the next event."""
@@ -38,12 +40,20 @@ class Refcounts:
             self._bad.add(bad)
             message = f"the refcount of page {point.pfn} went out of its range ({point.what}): it is {point.refs} now"
             return (violation(self.kind, event, message, pfn=point.pfn),)
+        if type(point) is PageFlags:
+            if point.set & Page.RESERVED:
+                self._unmanaged.add(frame_key(event, point.pfn))
+            return ()
         mismatch = self._ledger.feed(event)
         if mismatch is not None:
             message = _explain(point.pfn, mismatch)
             return (violation(self.kind, event, message, _holder_address(event, mismatch.holder), pfn=point.pfn),)
         if type(point) is PageFree:
             return self._freed(event, point)
+        if type(point) is PageGet and point.kind in GUP_KINDS and frame_key(event, point.pfn) in self._unmanaged:
+            who = point.holder or "the kernel"
+            message = f"{who} took a reference on page {point.pfn}, which is no page of memory: it has no count to keep"
+            return (violation(self.kind, event, message, _holder_address(event, point.holder), pfn=point.pfn),)
         return ()
 
     def finish(self, end_time: int) -> Iterable[Violation]:

@@ -19,6 +19,7 @@ from protocol.driver import Registered, Released
 from protocol.engine import LockContended, LockGranted, LockReleased, Stuck
 from protocol.flusher import WritebackBounce, WritebackEnd, WritebackSkip, WritebackStart
 from protocol.fs import BuffersAttached, BuffersReleased, CacheDrop, DiscardDirty, PageMkwriteDone, SetPageDirtyDone
+from protocol.gup import PageReplaced
 from protocol.kernel import KernelBug, KernelWarning
 from protocol.memmap import Page, PageAlloc, PageBadCount, PageFlags, PageFree, PageGet, PageMapping, PagePut
 from protocol.memory import MemoryRead, MemoryWrite, MemoryZero
@@ -59,7 +60,7 @@ _TURNS: Final = frozenset(
         PageGet, PagePut, PagesPinned, Registered, Released, DmaStart, DmaEnd, Mkclean, WritebackStart, WritebackEnd,
         WritebackSkip, WritebackBounce, BlockChecksum, BlockWrite, BuffersReleased, ReleaseBuffersDone, FreezeRefused,
         Unmap, SetPageDirtyDone, PageMkwriteDone, DiscardDirty, CacheDrop, KernelBug, KernelWarning, PageAlloc,
-        PageFree, PageBadCount,
+        PageFree, PageBadCount, PageReplaced,
     )
 )  # fmt: skip
 """The turns of a story: the last to be left out when it is too long."""
@@ -94,6 +95,8 @@ def frames_of(event: Event) -> tuple[int, ...]:
     pfn = getattr(point, "pfn", -1)
     if isinstance(point, WritebackBounce):
         return (pfn, point.bounce)
+    if isinstance(point, PageReplaced):
+        return (point.old, point.new)
     if isinstance(point, WritebackStart) and point.source != pfn:
         return (pfn, point.source)
     return (pfn,) if pfn >= 0 else ()

@@ -12,9 +12,13 @@ from gupsim.checkers.deadlock import Deadlocks
 from gupsim.checkers.dma_use_after_free import DmaUseAfterFree
 from gupsim.checkers.kernel_bug import KernelBugs
 from gupsim.checkers.misidentified_pin import MisidentifiedPins
+from gupsim.checkers.pin_incoherent import PinIncoherent
 from gupsim.checkers.pin_leak import PinLeaks
 from gupsim.checkers.refcount import Refcounts
+from gupsim.checkers.stale_tlb import StaleTlb
 from gupsim.checkers.story import Stories
+from gupsim.checkers.table_use_after_free import TableUseAfterFree
+from gupsim.checkers.torn_entry import TornEntries
 from gupsim.checkers.torn_writeback import TornWriteback
 from gupsim.checkers.violation import Violation
 from gupsim.trace.reader import TraceReader
@@ -29,6 +33,10 @@ ALL_CHECKERS: Final[tuple[type[Checker], ...]] = (
     Refcounts,
     PinLeaks,
     MisidentifiedPins,
+    PinIncoherent,
+    TornEntries,
+    TableUseAfterFree,
+    StaleTlb,
     Deadlocks,
 )
 

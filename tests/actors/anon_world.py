@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actors.base import Actor, Port, handles
 from actors.cpu import Cpu
+from actors.khugepaged import Khugepaged
 from actors.memmap import Memmap
 from actors.memory import Memory
 from actors.mm import Mm
@@ -45,9 +46,13 @@ class Script(Actor):
         await self.ask(MM, mm.ActivateMm(APP, CPU0))
         self.result = await self.body(self)
 
-    async def anon(self, pages: int = 1, prot: int = Prot.READ | Prot.WRITE) -> int:
+    async def anon(self, pages: int = 1, prot: int = Prot.READ | Prot.WRITE, align: int = 0) -> int:
         """mmap anonymous memory; its address."""
-        return (await self.ask(MM, mm.Mmap(APP, pages, prot, False))).address
+        return (await self.ask(MM, mm.Mmap(APP, pages, prot, False, align=align))).address
+
+    async def advise(self, address: int, pages: int, advice: str) -> int:
+        """madvise: 0 or a negative errno."""
+        return (await self.ask(MM, mm.Madvise(APP, address, pages, advice))).error
 
     async def store(self, address: int, value: int, length: int = 8) -> str:
         return (await self.ask(CPU0, cpu.Store(APP, address, bytes([value]) * length))).signal
@@ -66,22 +71,31 @@ class Script(Actor):
 
 
 def run(
-    body: Callable[[Script], Awaitable[Any]], kernel: str = "v6.12", frames: int = 64, levels: int = 4, **rules: Any
+    body: Callable[[Script], Awaitable[Any]],
+    kernel: str = "v6.12",
+    frames: int = 64,
+    levels: int = 4,
+    *,
+    bits: int = 9,
+    events: int = 100_000,
+    hugepages: tuple[tuple[int, int], ...] = (),
+    **rules: Any,
 ) -> tuple[Any, list[Tracepoint]]:
     """Run a script on a small machine: what it returned, and all tracepoints."""
     chosen: KernelRules = replace(ERAS[kernel][0], **rules)
     world = TimedWorld(codec=Codec((*ALL_MESSAGES, Go)))
     world.add("h0/memory", Memory, frames=frames, chunk=2048)
-    world.add(MEMMAP, Memmap, rules=chosen, frames=frames)
-    world.add(MM, Mm, rules=chosen, chunk=2048, levels=levels)
+    world.add(MEMMAP, Memmap, rules=chosen, frames=frames, hugepages=hugepages)
+    world.add(MM, Mm, rules=chosen, cpus=("cpu/0", "cpu/1"), chunk=2048, levels=levels, bits=bits)
     world.add("h0/reclaim", Reclaim, rules=chosen)
+    world.add("h0/khugepaged", Khugepaged, rules=chosen)
     for number in range(2):
-        world.add(f"h0/cpu/{number}", Cpu, rules=chosen, chunk=2048, levels=levels)
+        world.add(f"h0/cpu/{number}", Cpu, rules=chosen, chunk=2048, levels=levels, bits=bits)
     script = world.add("h0/process/app", Script, body)
     seen: list[Tracepoint] = []
     world.on_tracepoint(lambda _, tracepoint: seen.append(tracepoint))
     world.post("h0/process/app", Go())
-    world.run_all(100_000)
+    world.run_all(events)
     assert world.report_stuck() == 0, [t.say() for t in seen[-3:]]
     return script.result, seen
 

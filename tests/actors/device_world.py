@@ -30,7 +30,7 @@ from protocol.memmap import PageGet, PagePut
 from protocol.message import Tracepoint
 from protocol.observer import Observe
 from protocol.process import RunGenerator, RunThread, StepEnd
-from protocol.steps import AnyStep
+from protocol.steps import AnyStep, Fork
 from protocol.workload import AnyGenerator
 
 CHUNK = 2048
@@ -72,7 +72,7 @@ class Machine:
         add = self.world.add
         add("h0/memory", Memory, frames=frames, chunk=CHUNK)
         self.memmap = add("h0/memmap", Memmap, rules=kernel, frames=frames)
-        add("h0/mm", Mm, rules=kernel, chunk=CHUNK)
+        add("h0/mm", Mm, rules=kernel, cpus=("cpu/0",), chunk=CHUNK)
         add("h0/reclaim", Reclaim, rules=kernel)
         for number in range(2):
             add(f"h0/cpu/{number}", Cpu, rules=kernel, chunk=CHUNK)
@@ -107,7 +107,8 @@ class Machine:
             self.world.post(address, Boot())
         for name in self.threads:
             process, _, _ = name.rpartition(":")
-            self.world.post(f"h0/process/{process or 'app'}", RunThread(name), 1_000)
+            if process not in self.parents:
+                self.world.post(f"h0/process/{process or 'app'}", RunThread(name), 1_000)
         for name in self.generators:
             self.world.post("h0/process/app", RunGenerator(name, until), 1_000)
         self.world.run_all(2_000_000)
@@ -147,6 +148,12 @@ class Machine:
 
     def _add_processes(self, kernel: KernelRules, generators: dict[str, AnyGenerator], *, scripted: bool) -> None:
         self.generators = generators
+        self.parents = {
+            each.child: name.rpartition(":")[0] or "app"
+            for name, steps in self.threads.items()
+            for each in steps
+            if isinstance(each, Fork)
+        }
         processes: dict[str, dict[str, ThreadSpec]] = {"app": {}}
         for number, (name, steps) in enumerate(self.threads.items()):
             process, _, _ = name.rpartition(":")
@@ -160,5 +167,6 @@ class Machine:
                 filesystems=("fs/ext4",),
                 generators=generators if process == "app" else {},
                 scripted=scripted,
+                parent=self.parents.get(process, ""),
             )
             self.world.add(f"h0/process/{process}", Process, rules=kernel, spec=spec, chunk=CHUNK)

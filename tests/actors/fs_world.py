@@ -217,7 +217,7 @@ def run(
         _shuffle(world, Random(seed))
     world.add(MEMORY, Memory, frames=frames, chunk=CHUNK)
     world.add(MEMMAP, Memmap, rules=chosen, frames=frames)
-    world.add(MM, Mm, rules=chosen, chunk=CHUNK)
+    world.add(MM, Mm, rules=chosen, cpus=("cpu/0",), chunk=CHUNK)
     world.add(RECLAIM, Reclaim, rules=chosen)
     world.add(CPU0, Cpu, rules=chosen, chunk=CHUNK)
     ext4 = world.add(

@@ -78,7 +78,10 @@ def test_a_lookup_of_a_frozen_page_waits_and_does_not_spin() -> None:
     assert outcome.world.events < 2_000
 
 
-def test_fadvise_drops_what_is_clean_and_unused() -> None:
+@pytest.mark.parametrize(("chunk_time", "result"), [(0, (2, [1, 2])), (1_000_000, (1, [0, 1, 2]))])
+def test_fadvise_drops_what_is_clean_and_unused(chunk_time: int, result: object) -> None:
+    """It starts the writeback of what is dirty, and drops that, too, if the disk is fast enough."""
+
     async def body(script: Script) -> object:
         await script.read(F, 0, 4 * PAGE_SIZE)
         await script.write(F, 0, 1)  # page 0: dirty
@@ -90,7 +93,7 @@ def test_fadvise_drops_what_is_clean_and_unused() -> None:
         dropped = await script.drop_cache()
         return dropped, [entry[0] for entry in (await script.ask(FS, fs.StatFile(F))).cached]
 
-    assert run(body).result == (1, [0, 1, 2])
+    assert run(body, chunk_time=chunk_time).result == result
 
 
 def test_fadvise_drops_clean_buffers_first() -> None:
@@ -102,6 +105,21 @@ def test_fadvise_drops_clean_buffers_first() -> None:
     outcome = run(body)
     assert outcome.result == (1, b"\x33")
     assert [(point.pfn, point.maps) for point in outcome.of(PageFree)] == [(1, 0)]
+
+
+@pytest.mark.parametrize(("kernel", "keeps_buffers"), [("v5.12", False), ("v5.19", True), ("v6.12", True)])
+def test_fadvise_leaves_the_buffers_of_a_pinned_page_alone_since_it_counts_references(
+    kernel: str, *, keeps_buffers: bool
+) -> None:
+    async def body(script: Script) -> object:
+        address = await script.map_file()
+        await script.store(address, 0x33)
+        pfn = (await script.gup(address))[0]
+        await script.ask(MM, UnmapRange("fs/ext4", F, 0, 1))
+        await script.fsync()
+        return await script.drop_cache(), await script.page() == (pfn, keeps_buffers, False)
+
+    assert run(body, kernel).result == (0, True)
 
 
 @pytest.mark.parametrize("pinned", [False, True])

@@ -726,7 +726,8 @@ def test_an_unpin_waiter_that_was_deceived_by_plain_references_goes_on_when_they
 
 
 def footprints(*requests: Request[Any]) -> list[dict[tuple[str, Any], int]]:
-    """The footprint at memmap of each of `requests`, one after the other, after an allocation of page 1."""
+    """The footprint at memmap of each of `requests`, one after the other, after an allocation of page 1; without the
+    look at which folio the page belongs to, which all have in common."""
     recorder = Recorder(enabled=True)
     taken: list[dict[tuple[str, Any], int]] = []
 
@@ -743,7 +744,7 @@ def footprints(*requests: Request[Any]) -> list[dict[tuple[str, Any], int]]:
         # What was recorded since the delivery before belongs to that one.
         footprint = recorder.take()
         if events and isinstance(events[-1][4], Request) and events[-1][1] == played.world.core.ranks[MEMMAP]:
-            taken.append(footprint)
+            taken.append({at: mode for at, mode in footprint.items() if at[0] != "page.head"})
         events.append(item)
 
     played.world.on_delivery = before

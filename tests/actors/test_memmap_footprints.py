@@ -14,6 +14,7 @@ from actors.base.footprint import Footprint, conflict
 from actors.memmap import Memmap
 from actors.rules import ERAS
 from gupsim.engine.timed import TimedWorld
+from protocol.gup import GrabTimes, TryGrab
 from protocol.memmap import (
     AddMaps,
     AllocPages,
@@ -103,6 +104,8 @@ def some_operation(random: Random, who: str, pfn: int) -> Message:
         lambda: PutRefs(pfn, random.choice([1, 1000]), "map", mapping),
         lambda: PutRefs(pfn, 1, "cache"),
         lambda: TryGet(pfn, few, who),
+        lambda: TryGrab(pfn, few, who) if pfn == 1 else TryGet(pfn, few, who),
+        lambda: GrabTimes(pfn, 2, random.choice([True, False]), who),
         lambda: ToPin(pfn, few, who),
         lambda: GrabFolio(pfn, few, pin=False, holder=who),
         lambda: GrabFolio(pfn, few, pin=True, holder=who),

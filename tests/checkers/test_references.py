@@ -5,7 +5,7 @@ import pytest
 from protocol.dma import DmaStart
 from protocol.driver import Released
 from protocol.memmap import MaybePinnedAsked, PageAlloc, PageBadCount, PageFree
-from protocol.process import ProcessExit
+from protocol.process import ProcessExit, ProcessForked
 from tests.checkers.history import History
 
 
@@ -117,6 +117,26 @@ def test_what_a_living_owner_holds_at_the_end_is_no_leak() -> None:
     history.release(handle=1)
     history.emit("h0/process/other", ProcessExit("other"))
     assert history.kinds() == []
+
+
+@pytest.mark.parametrize(
+    ("drivers", "exits", "kinds"),
+    [
+        (("driver/nic",), ("app",), []),
+        (("driver/nic",), ("kid",), []),
+        (("driver/nic",), ("app", "kid"), ["pin-leak"]),
+        (("driver/gpu",), ("app",), ["pin-leak"]),
+    ],
+)
+def test_a_child_that_has_the_device_open_keeps_what_its_parent_registered(
+    drivers: tuple[str, ...], exits: tuple[str, ...], kinds: list[str]
+) -> None:
+    history = History()
+    history.register(kind="pin")
+    history.emit("h0/process/kid", ProcessForked("app", "kid", drivers))
+    for owner in exits:
+        history.emit(f"h0/process/{owner}", ProcessExit(owner))
+    assert history.kinds() == kinds
 
 
 def test_references_in_the_drivers_own_name_are_compared_with_its_living_registrations() -> None:

@@ -57,6 +57,9 @@ def test_the_file_that_the_others_are_made_from_is_fine() -> None:
         ("{as: buf, f", "{name: buf, f", "f.yaml:9: threads.app.steps[0].mmap.name: unknown field 'name'"),
         ("as: mr, ", "", "f.yaml:10: threads.app.steps[1].pin: the field 'as' is missing"),
         ("device: nic", "device: nik", "f.yaml:10: threads.app.steps[1].pin.device: unknown device 'nik'; did you mean 'nic'?"),
+        ("file: data}", "device: nik}", "f.yaml:9: threads.app.steps[0].mmap.device: unknown device 'nik'; did you mean 'nic'?"),
+        ("file: data}", "file: data, device: nic}", "f.yaml:9: threads.app.steps[0].mmap.device: registers are neither a file nor huge pages"),
+        ("map: buf}", "map: buf, pages: 2, times: 9}", "f.yaml:10: threads.app.steps[1].pin.times: many times is for one page"),
         ("file: data}", "file: dat}", "f.yaml:9: threads.app.steps[0].mmap.file: unknown file 'dat'; did you mean 'data'?"),
         ("map: buf}", "map: bug}", "f.yaml:10: threads.app.steps[1].pin.map: unknown map 'bug'; did you mean 'buf'?"),
         ("unpin: {pin: mr}", "unpin: {pin: mm}", "f.yaml:13: threads.app.steps[3].unpin.pin: unknown pin 'mm'; did you mean 'mr'?"),
@@ -88,11 +91,17 @@ def test_the_file_that_the_others_are_made_from_is_fine() -> None:
         ("machine:\n", "rules: {writeback_pined: live}\nmachine:\n", "unknown rule 'writeback_pined'; did you mean 'writeback_pinned'?"),
         ("machine:\n", "rules: {writeback_pinned: bounced}\nmachine:\n", "f.yaml:2: rules.writeback_pinned: unknown value of rule writeback_pinned 'bounced'; did you mean 'bounce'?"),
         ("machine:\n", "policies: [bounce, wait-for-unpin]\nmachine:\n", "policies 'bounce' and 'wait-for-unpin' contradict each other in rule writeback_pinned"),
-        ("machine:\n", "expectations: {v9: {}}\nmachine:\n", "f.yaml:2: expectations.v9: unknown kernel or policy 'v9'"),
+        ("machine:\n", "expectations: {v9: {}}\nmachine:\n", "f.yaml:2: expectations.v9: unknown kernel, platform or policy 'v9'"),
         ("machine:\n", "expectations: {v4.20: {reachable: oops}}\nmachine:\n", "unknown value of 'reachable' 'oops'"),
         ("machine:\n", "expectations: {v4.20: {reachable: data-los}}\nmachine:\n", "did you mean 'data-loss'?"),
         ("machine:\n", "machine:\n  memory: 64MB\n", "f.yaml:3: machine.memory: '64MB' is not a size: a whole number with its unit, one of KiB, MiB, GiB, as '64MiB'; did you mean '64MiB'?"),
         ("machine:\n", "machine:\n  chunks: 3\n", "f.yaml:3: machine.chunks: '3' is not possible here (valid: 1, 2, 4,"),
+        ("machine:\n", "platform: arm46\nmachine:\n", "f.yaml:2: platform: unknown platform 'arm46'; did you mean 'arm64'?"),
+        ("machine:\n", "platform: x86-invlpgb\nmachine:\n", "f.yaml:2: platform: there is no x86-invlpgb in v6.12"),
+        ("machine:\n", "expectations: {arm64 + pae32: {}}\nmachine:\n", "'arm64 + pae32' names two platforms"),
+        ("machine:\n", "machine:\n  table_bits: 10\n", "f.yaml:3: machine.table_bits: 10 is out of range: a whole number from 1 to 9"),
+        ("machine:\n", "machine:\n  table_bits: 1\n  levels: 2\n", "f.yaml:3: machine.table_bits: 2 levels of 1 bit(s) leave a program 2 page(s): levels * table_bits must be 3 or more"),
+        ("machine:\n", "machine:\n  levels: 2\n  table_bits: 1\n", "f.yaml:4: machine.table_bits: 2 levels of 1 bit(s)"),
         ("machine:\n", "machine:\n  levels: 7\n", "a whole number from 2 to 5 is expected"),
         ("machine:\n", "machine:\n  cpus: true\n", "a whole number from 1 to 256 is expected here, not 'true'"),
         ("    steps:\n      - sync:", "    cpu: 2\n    steps:\n      - sync:", "no cpu 2: the machine has 2, numbered from 0"),
@@ -262,3 +271,58 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_message_shows_control_characters_escaped() -> None:
     assert "'a\\x1b[31m" in problem(changed("- mmap:", '- "a\\e[31m":')).replace("\\\\", "\\")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "- sync:",
+            "- fork: {child: kid}\n",
+            "threads.flusher.steps[0].fork.child: unknown process 'kid' (valid: app)",
+        ),
+        (
+            "- sync:",
+            "- fork: {child: flusher}\n",
+            "threads.flusher.steps[0].fork.child: unknown process 'flusher' (valid: app)",
+        ),
+        (
+            "- unpin: {pin: mr}",
+            "- fork: {child: flusher}\n      - fork: {child: flusher}",
+            "two steps fork process 'flusher'",
+        ),
+        (
+            "        after: written\n",
+            "        after: written\n      - load: {map: buf}\n",
+            "no earlier step of process 'flusher' makes one",
+        ),
+    ],
+)
+def test_a_fork_that_nobody_can_carry_out(old: str, new: str, message: str) -> None:
+    assert message in problem(changed(old, new))
+
+
+def test_no_process_is_its_own_ancestor() -> None:
+    text = changed("- sync:\n        after: written", "- fork: {child: app}").replace(
+        "- unpin: {pin: mr}", "- fork: {child: flusher}"
+    )
+    assert "is an ancestor of process" in problem(text)
+
+
+def test_a_child_knows_the_names_of_its_parent() -> None:
+    text = changed("- unpin: {pin: mr}", "- fork: {child: flusher}").replace(
+        "- sync:\n        after: written", "- dma_write: {pin: mr, value: 2}"
+    )
+    assert load_text(text).scenario.threads["flusher"].steps
+
+
+def test_a_parent_that_waits_for_its_child_before_it_forks_is_refused() -> None:
+    text = changed("- unpin: {pin: mr}", "- fork: {child: flusher}\n        after: synced").replace(
+        "- sync:\n        after: written", "- sync:\n        label: synced"
+    )
+    assert "cyclic wait" in problem(text)
+
+
+def test_pools_take_at_most_half_of_the_memory() -> None:
+    message = problem(changed("machine:\n", "machine:\n  hugepages: 1\n"))
+    assert "machine.hugepages: the huge pages take 512 of 256 pages: at most half of the memory" in message

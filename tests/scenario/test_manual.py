@@ -1,16 +1,20 @@
-"""The reference of scenario files says what is true, and all of it."""
+"""The references of scenario files and of kernels say what is true, and all of it."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from actors.rules import ERAS, PLATFORMS, POLICIES
+from gupsim.scenario.choices import RULES
 from gupsim.scenario.load import load_text
 from gupsim.scenario.model import KINDS
 from gupsim.scenario.reader import GENERATOR_WORDS, STEP_WORDS
 from gupsim.scenario.schema import scenario_schema
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "scenario-files.md").read_text(encoding="utf-8")
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
+TEXT = (REFERENCE / "scenario-files.md").read_text(encoding="utf-8")
+KERNELS = (REFERENCE / "kernels.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -33,3 +37,14 @@ def test_every_argument_of_every_step_is_named() -> None:
         name = cls.__name__ if cls.__name__ in definitions else f"protocol.steps.{cls.__name__}"
         (row,) = (arguments for words, arguments in rows.items() if f"`{word}`" in words)
         assert {f"`{argument}`" for argument in definitions[name]["properties"]} <= set(re.findall(r"`[a-z_]+`", row))
+
+
+def test_every_era_platform_and_policy_has_a_line() -> None:
+    named = re.findall(r"^\| `([a-z0-9.-]+)` \|", KERNELS.partition("## Rules")[0], re.MULTILINE)
+    assert named == [*ERAS, *PLATFORMS, *POLICIES]
+
+
+def test_every_rule_has_a_line_with_its_values() -> None:
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \|.*\|([^|]*)\|$", KERNELS.partition("## Rules")[2], re.MULTILINE))
+    told = {rule: re.findall("`([a-z_0-9]+)`", values) for rule, values in rows.items()}
+    assert told == {rule: [value.value for value in values] for rule, values in RULES.items()}

@@ -112,3 +112,30 @@ def test_a_gate_that_never_opens_ends_the_run_with_a_warning() -> None:
     (warning,) = outcome.warnings
     assert "kernel:bug" in warning
     assert "app" in warning
+
+
+SMALL_TABLES = """\
+title: an address space of 32 pages
+machine: {levels: 2, table_bits: 3, devices: {nic: {}}}
+threads:
+  app:
+    steps:
+      - mmap: {as: buf, pages: 4}
+      - store: {map: buf, page: 3, value: 7}
+      - pin: {as: mr, device: nic, map: buf, page: 3}
+      - unpin: {pin: mr}
+      - load: {map: buf, page: 3}
+      - mmap: {as: large, pages: 32}
+"""
+
+
+def test_page_tables_can_be_small_so_that_a_huge_page_is_and_programs_live_in_less() -> None:
+    results: list[str] = []
+
+    def reader(event) -> None:  # type: ignore[no-untyped-def]
+        if isinstance(event.point, StepEnd):
+            results.append(event.point.result)
+
+    loaded = load_text(SMALL_TABLES)
+    assert run_scenario(loaded, kernel("v6.12"), readers=(reader,)).outcome.verdict == "ok"
+    assert (results[4], results[5]) == ("7", "ENOMEM")

@@ -1,0 +1,68 @@
+"""Each safe verdict about get_user_pages has a twin that is unsafe with one rule changed; both are searched."""
+
+from __future__ import annotations
+
+import pytest
+
+from gupsim.explore.subject import scenario_program
+from gupsim.scenario.choices import expected_kernel
+from gupsim.scenario.load import load
+from gupsim.search.dpor import Dpor
+from gupsim.search.search import Report, search
+
+TWINS = [
+    # The guard on the count, for references and for pins.
+    ("S15", "refcount", "v6.12", "v6.12 + overflow_guard=none"),
+    ("S15b", "refcount", "v6.12", "v6.12 + overflow_guard=none"),
+    # The walker's second look at the head; a flush that waits for it.
+    ("S21", "refcount", "v5.12 + arm64 + fast_head_recheck=yes", "v5.12 + arm64"),
+    ("S21", "refcount", "v6.12", "v6.12 + fast_head_recheck=no"),
+    ("S21", "refcount", "v5.12 + x86", "v5.12 + x86 + tlb_flush=broadcast"),
+    # The test for NUMA-hinting entries, or migration by way of a migration entry.
+    ("S22", "pin-incoherent", "v4.20", "v4.20 + fast_protnone=ignored"),
+    ("S22", "pin-incoherent", "v3.17", "v3.17 + fast_protnone=ignored"),
+    (
+        "S22",
+        "pin-incoherent",
+        "v4.20 + arm64 + fast_protnone=ignored + migrate_order=unmap_first",
+        "v4.20 + arm64 + fast_protnone=ignored",
+    ),
+    # Low, high and low again; or a walk that compares the whole entry once more.
+    ("S23", "torn-entry", "v3.17", "v3.17 + pte_read=naive"),
+    ("S23", "torn-entry", "v6.12 + pte_read=naive", "v6.12 + pte_read=naive + fast_gup=x86"),
+    # The special bit, or no walk of the last level.
+    ("S24", "refcount", "v6.12", "v6.12 + pte_special=ignored"),
+    ("S24", "refcount", "v6.12 + arm-nospecial", "v6.12 + arm-nospecial + pte_special=ignored"),
+    # First the entry, then the count.
+    ("S44", "pin-incoherent", "v4.20", "v4.20 + migrate_order=count_first"),
+    ("S44", "pin-incoherent", "v5.12", "v5.12 + migrate_order=count_first"),
+    # The walker's second look at the entry, where nothing waits for it.
+    ("S49", "refcount", "v6.12", "v6.12 + fast_gup=x86"),
+]
+
+
+def searched(name: str, kernel: str, kind: str) -> Report:
+    """The search of a scenario under a kernel, up to the first violation of a kind."""
+    scenario = load(name).scenario
+    program = scenario_program(scenario, expected_kernel(scenario, kernel).rules)
+    return search(program, Dpor(), stop=lambda report: kind in report.found)
+
+
+@pytest.mark.parametrize(("name", "kind", "safe", "unsafe"), TWINS)
+def test_a_rule_that_keeps_it_safe_is_missed_when_it_goes(name: str, kind: str, safe: str, unsafe: str) -> None:
+    proved = searched(name, safe, kind)
+    assert proved.complete
+    assert kind not in proved.found
+    assert kind in searched(name, unsafe, kind).found
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel", "kind", "traces"),
+    [
+        ("S22", "v4.20", "pin-incoherent", 150),
+        ("S23", "v3.17", "torn-entry", 36),
+        ("S44", "v6.12", "pin-incoherent", 384),
+    ],
+)
+def test_the_interleavings_are_counted(name: str, kernel: str, kind: str, traces: int) -> None:
+    assert searched(name, kernel, kind).traces == traces
