@@ -126,12 +126,15 @@ class Gup(Faults):
         flags = msg.flags
         cowed = False
         while True:
-            slot = self.tables.make(space, address, vma.hugetlb // self.tables.bits)
-            async with slot.lock:
-                entry = slot.entry
-                verdict = await self._follow(slot, entry, vma, flags, cowed=cowed)
-                if verdict is _Follow.TAKE:
-                    pfn, error = await self._take(vma, slot, entry, flags, msg.holder)
+            slot = self.tables.leaf(space, address)
+            if slot.level and slot.entry.kind == EntryKind.NONE:
+                verdict = _Follow.FAULT  # no_page_table(): the fault makes the table, or maps a huge page
+            else:
+                async with slot.lock:
+                    entry = slot.entry
+                    verdict = await self._follow(slot, entry, vma, flags, cowed=cowed)
+                    if verdict is _Follow.TAKE:
+                        pfn, error = await self._take(vma, slot, entry, flags, msg.holder)
             if verdict is _Follow.TAKE:
                 count = min(slot.pages - slot.sub_page, wanted)
                 if not error and count > 1:

@@ -7,8 +7,10 @@ import pytest
 from gupsim.explore.subject import scenario_program
 from gupsim.scenario.choices import expected_kernel
 from gupsim.scenario.load import load
-from gupsim.search.dpor import Dpor
-from gupsim.search.search import Report, search
+from gupsim.search import Dpor, ExploredWorld, Program, Report, search
+from protocol.memmap import PageFree, PagePut
+from protocol.message import Tracepoint
+from protocol.process import StepEnd
 
 TWINS = [
     # The guard on the count, for references and for pins.
@@ -66,3 +68,28 @@ def test_a_rule_that_keeps_it_safe_is_missed_when_it_goes(name: str, kind: str, 
 )
 def test_the_interleavings_are_counted(name: str, kernel: str, kind: str, traces: int) -> None:
     assert searched(name, kernel, kind).traces == traces
+
+
+def test_in_s49_migration_meets_the_walker_s_reference_and_the_walker_s_put_may_be_the_last() -> None:
+    """Otherwise its proof would be about nothing (I4)."""
+    scenario = load("S49").scenario
+    program = scenario_program(scenario, expected_kernel(scenario, "v6.12").rules)
+    seen: set[str] = set()
+
+    def build(world: ExploredWorld) -> object:
+        subject = program.build(world)
+        puts: list[PagePut] = []
+
+        def watch(_: str, point: Tracepoint) -> None:
+            if isinstance(point, PagePut):
+                puts.append(point)
+            elif isinstance(point, PageFree):
+                seen.add(f"freed by {puts[-1].holder}")
+            elif isinstance(point, StepEnd) and point.text.startswith("migrate"):
+                seen.add(f"migrate: {point.result}")
+
+        world.on_tracepoint(watch)
+        return subject
+
+    assert search(Program(build, program.check), Dpor()).complete
+    assert {"migrate: ok", "migrate: EAGAIN", "freed by driver/nic#1"} <= seen
