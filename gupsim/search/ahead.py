@@ -41,6 +41,11 @@ class Ahead:
         self.rest = rest
         self.execution = execution
 
+    def begins_with(self, deliveries: list[int]) -> bool:
+        """True if it is still told as the current execution is up to where it goes its own way: what touches nothing
+        may have got another place meanwhile, by an execution that was entered in between."""
+        return tuple(deliveries[: self.start]) == self.execution.schedule[: self.start]
+
 
 class Trial:
     """A run to learn what an event touches in another place than where it was seen.

@@ -72,7 +72,8 @@ class Dpor:
         order, limit = runs.order, runs.program.max_events
         leaf = _leaf(path[-1])
         ahead, leaf.ahead = leaf.ahead, None
-        if ahead is not None and ahead.first <= len(order) and self._catch_up(ahead):
+        still_good = ahead is not None and ahead.first <= len(order) and ahead.begins_with(order.deliveries)
+        if ahead is not None and still_good and self._catch_up(ahead):
             return replace(ahead.execution, trace=runs.traces.trace())
         run = runs.open(order.deliveries)
         core = run.core
