@@ -22,6 +22,7 @@ from protocol.kernel import Boot
 from protocol.memory import PAGE_SIZE
 from protocol.observer import Observe
 from protocol.process import RunGenerator, RunThread
+from protocol.shmem import SHMEM
 from protocol.units import nanoseconds
 from protocol.workload import AnyGenerator, word
 
@@ -114,6 +115,12 @@ def placed_files(machine: Machine) -> tuple[PlacedFile, ...]:
             placed.append(PlacedFile(name, f"fs/{fs_name}", f"block/{fs.device}", ino, file.pages, block, file.fill))
             block += file.pages
     return tuple(placed)
+
+
+def memfds_of(machine: Machine) -> tuple[tuple[str, int, int], ...]:
+    """Name, inode number and pages of each memfd of a host."""
+    first = len(placed_files(machine)) + 1
+    return tuple((name, first + number, memfd.pages) for number, (name, memfd) in enumerate(machine.memfds.items()))
 
 
 def generators(scenario: Scenario) -> dict[str, tuple[str, str, AnyGenerator]]:
@@ -244,6 +251,15 @@ def _add_open_files(timed: TimedWorld, host: str, scenario: Scenario, rules: Ker
         from actors.khugepaged import Khugepaged
 
         timed.add(f"{host}/khugepaged", Khugepaged, rules=rules)
+    if scenario.machine.memfds or any(
+        type(step) is steps.Mmap and step.shared and not (step.file or step.hugetlb or step.device)
+        for thread in scenario.threads.values()
+        for step in thread.steps
+    ):
+        from actors.fs import Shmem, ShmemSpec
+
+        memfds = tuple(ShmemSpec(ino, pages) for _, ino, pages in memfds_of(scenario.machine))
+        timed.add(f"{host}/{SHMEM}", Shmem, rules=rules, chunk=PAGE_SIZE // scenario.machine.chunks, files=memfds)
     if steps.RegisterBuffers in used:
         from actors.uring import IoUring
 
@@ -278,7 +294,10 @@ def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: Kern
                 name=process,
                 threads=threads.get(process, {}),
                 devices={name: f"driver/{name}" for name in machine.devices},
-                files={file.name: (file.fs, file.ino, file.pages) for file in placed_files(machine)},
+                files={
+                    **{file.name: (file.fs, file.ino, file.pages) for file in placed_files(machine)},
+                    **{name: (SHMEM, ino, pages) for name, ino, pages in memfds_of(machine)},
+                },
                 filesystems=tuple(f"fs/{name}" for name in machine.filesystems),
                 generators=work.get(process, {}),
                 scripted=scripted,

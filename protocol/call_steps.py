@@ -8,6 +8,9 @@ import msgspec
 
 from protocol.step import Byte, Count, Name, Step, word_of
 
+SealName = Literal["seal", "shrink", "grow", "write", "future_write"]
+"""F_SEAL_*."""
+
 
 class Mincore(Step, frozen=True, tag=word_of, kw_only=True):
     """mincore(2): a 1 for each page that is in memory, a 0 for each that is not."""
@@ -31,6 +34,29 @@ class PunchHole(Step, frozen=True, tag=word_of, kw_only=True):
     memfd: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
     page: Count = 0
     pages: Count = 1
+
+
+class Truncate(Step, frozen=True, tag=word_of, kw_only=True):
+    """ftruncate(2) of a memfd to `pages` pages."""
+
+    file: str
+    pages: Count
+
+
+class Fallocate(Step, frozen=True, tag=word_of, kw_only=True):
+    """fallocate(2) of a memfd: FALLOC_FL_PUNCH_HOLE, or FALLOC_FL_ZERO_RANGE, which tmpfs does not know."""
+
+    file: str
+    mode: Literal["punch", "zero"] = "punch"
+    page: Count = 0
+    pages: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 1
+
+
+class Seal(Step, frozen=True, tag=word_of, kw_only=True):
+    """fcntl(2) with F_ADD_SEALS on a memfd."""
+
+    file: str
+    seals: Annotated[tuple[SealName, ...], msgspec.Meta(min_length=1)]
 
 
 class SyncFileRange(Step, frozen=True, tag=word_of, kw_only=True):

@@ -26,6 +26,7 @@ from protocol import (
     proc,
     process,
     reclaim,
+    shmem,
     thp,
     uring,
 )
@@ -45,6 +46,7 @@ ALL_MESSAGES: tuple[type[Message], ...] = (
     *hugetlb.MESSAGES,
     *memory.MESSAGES,
     *fs.MESSAGES,
+    *shmem.MESSAGES,
     *flusher.MESSAGES,
     *reclaim.MESSAGES,
     *block.MESSAGES,

@@ -111,6 +111,23 @@ class DropCache(Request["Transferred"], frozen=True):
     ino: int
 
 
+class Truncate(Request[Status], frozen=True):
+    """ftruncate(2) to whole pages. From process."""
+
+    ino: int
+    pages: int
+
+
+class Fallocate(Request[Status], frozen=True):
+    """fallocate(2). mode: "punch" (FALLOC_FL_PUNCH_HOLE), "zero" (FALLOC_FL_ZERO_RANGE). first, pages: the range. From
+    process."""
+
+    ino: int
+    mode: str
+    first: int
+    pages: int
+
+
 class SetPageDirty(Request[Done], frozen=True):
     """set_page_dirty() -> ->set_page_dirty/dirty_folio (B10): mark all buffers (if any) and the page dirty, tag it,
     mark the inode dirty. From mm (zap, unmap), drivers, direct I/O."""
@@ -336,6 +353,8 @@ MESSAGES: tuple[type[Message], ...] = (
     Sync,
     SyncFileRange,
     DropCache,
+    Truncate,
+    Fallocate,
     SetPageDirty,
     NextDirty,
     DirtyPage,

@@ -219,12 +219,13 @@ class TryToUnmapFlush(Request[Done], frozen=True):
 
 class UnmapRange(Request[Done], frozen=True):
     """unmap_mapping_range(): zap the entries of a file range in every address space. From fs (truncate, direct I/O).
-    first: page index; pages: how many."""
+    first: page index; pages: how many. even_cows: private copies, too."""
 
     fs: str
     ino: int
     first: int
     pages: int
+    even_cows: bool = False
 
 
 class Fault(Tracepoint, frozen=True, tag="mm:fault"):

@@ -12,16 +12,19 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from protocol.call_steps import (
+    Fallocate,
     Mincore,
     Msync,
     PipeRead,
     ProcessVm,
     PunchHole,
     RegisterBuffers,
+    Seal,
     Serve,
     Setrlimit,
     Setuid,
     SyncFileRange,
+    Truncate,
     Vmsplice,
 )
 from protocol.step import Byte, Count, Gate, Name, Step, word_of
@@ -312,6 +315,9 @@ AnyStep: TypeAlias = (
     | Load
     | Write
     | Read
+    | Truncate
+    | Fallocate
+    | Seal
     | PunchHole
     | DirectIo
     | Fsync
@@ -352,8 +358,8 @@ def word(step: type[Step] | Step) -> str:
 
 __all__ = [
     "STEPS", "Advice", "AnyStep", "Byte", "Collapse", "Count", "DirectIo", "DmaRead", "DmaWrite", "Exit",
-    "Fadvise", "Fork", "Fsync", "Gate", "Idle", "Load", "Madvise", "Migrate", "Mincore", "Mmap", "Mprotect",
+    "Fadvise", "Fallocate", "Fork", "Fsync", "Gate", "Idle", "Load", "Madvise", "Migrate", "Mincore", "Mmap", "Mprotect",
     "Mremap", "Msync", "Munmap", "Name", "Pin", "PinFlag", "PipeRead", "Preempt", "ProcessVm", "PunchHole",
-    "Read", "RegisterBuffers", "Resume", "Serve", "SetDirty", "Setrlimit", "Setuid", "Shrink", "Signal", "Step",
-    "Store", "Sync", "SyncFileRange", "Unpin", "Vmsplice", "Wait", "Write", "Writeback", "word",
+    "Read", "RegisterBuffers", "Resume", "Seal", "Serve", "SetDirty", "Setrlimit", "Setuid", "Shrink", "Signal", "Step",
+    "Store", "Sync", "SyncFileRange", "Truncate", "Unpin", "Vmsplice", "Wait", "Write", "Writeback", "word",
 ]  # fmt: skip

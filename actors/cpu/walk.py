@@ -13,6 +13,7 @@ from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
 from protocol.mm import Foll
 from protocol.pagetable import HIGH, LOW, Entry, EntryKind
+from protocol.shmem import SHMEM
 
 _FILE_WRITE = Foll.PIN | Foll.LONGTERM | Foll.WRITE
 
@@ -145,10 +146,11 @@ class LocklessWalk(CpuCore):
 
     async def _allowed(self, pfn: int, flags: int) -> bool:
         """P9, folio_fast_pin_allowed(): since 6.5 a long-term write pin of a file page goes to the slow path, which
-        refuses it. Of hugetlb, whose files need no dirty tracking, it does not."""
+        refuses it. Of hugetlb and tmpfs, whose files need no dirty tracking, it does not."""
         if self.rules.longterm_file_write is LongtermFileWrite.ALLOWED or flags & _FILE_WRITE != _FILE_WRITE:
             return True
-        if (await self.ask(self.memmap, memmap.ReadMapping(pfn))).anon:
+        mapping = await self.ask(self.memmap, memmap.ReadMapping(pfn))
+        if mapping.anon or mapping.fs == f"{self.host}/{SHMEM}":
             return True
         return bool((await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.HUGETLB))).flags)
 

@@ -1,6 +1,7 @@
-"""The file system: ext4-like inodes, page cache, buffers and delayed allocation (B10, B11, B12)."""
+"""File systems: ext4-like inodes, page cache, buffers and delayed allocation (B10, B11, B12); tmpfs."""
 
 from actors.fs.ext4 import Ext4
 from actors.fs.inodes import FileSpec
+from actors.fs.shmem import Shmem, ShmemSpec
 
-__all__ = ["Ext4", "FileSpec"]
+__all__ = ["Ext4", "FileSpec", "Shmem", "ShmemSpec"]

@@ -99,17 +99,25 @@ class PageCache(FsCore):
         await self.set_uptodate(pfn)
         return 0
 
-    async def delete_from_cache(self, inode: Inode, pfn: int, index: int, why: str) -> None:
-        """__delete_from_page_cache(): page locked and clean, tree lock held."""
+    async def delete_from_cache(self, inode: Inode, pfn: int, index: int, why: str, *, dirty: bool = False) -> None:
+        """__delete_from_page_cache(): page locked and clean, tree lock held. dirty: it was so until now."""
         inode.pages.erase(index)
-        self.trace(CacheDrop(pfn=pfn, fs=self.address, ino=inode.ino, index=index, dirty=False, why=why))
+        self.trace(CacheDrop(pfn=pfn, fs=self.address, ino=inode.ino, index=index, dirty=dirty, why=why))
         await self.ask(self.memmap, SetMapping(pfn))
+
+    async def fresh_page(self) -> int:
+        """A page for the cache, or -ENOMEM."""
+        return (await self.ask(self.memmap, AllocPages("cache"))).pfn
+
+    async def lru_add(self, pfn: int) -> None:
+        """folio_add_lru()."""
+        await self.ask(self.at("reclaim"), LruAdd(pfn, anon=False))
 
     async def _add_page(self, inode: Inode, index: int) -> int | None:
         """add_to_page_cache_lru() of a new page: locked, the allocation's reference turned into a lookup's.
 
         -ENOMEM; or None (-EEXIST) if another context was faster."""
-        pfn = (await self.ask(self.memmap, AllocPages("cache"))).pfn
+        pfn = await self.fresh_page()
         if pfn < 0:
             return pfn
         context = self.port.context
@@ -125,5 +133,5 @@ class PageCache(FsCore):
         inode.pages.store(index, pfn)
         await self.get_page(pfn)
         await self.ask(self.memmap, PutRefs(pfn, 1, "alloc", context))
-        await self.ask(self.at("reclaim"), LruAdd(pfn, anon=False))
+        await self.lru_add(pfn)
         return pfn

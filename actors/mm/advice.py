@@ -49,8 +49,7 @@ class Advice(Collapse):
 
     def _change(self, space: AddressSpace, start: int, end: int, advice: str) -> int:
         """hugepage_madvise() and the VM_ flags of fork."""
-        if not space.covered(start, end):
-            return -errno.ENOMEM
+        hole = 0 if space.covered(start, end) else -errno.ENOMEM
         inside = space.carve(start, end)
         refused = any(_refuses(vma, advice) for vma in inside)
         if not refused and advice in _THP:
@@ -58,14 +57,18 @@ class Advice(Collapse):
         elif not refused:
             inside = [replace(vma, fork=_FORK[advice]) for vma in inside]
         space.set_vmas([*space.vmas, *inside])
-        return _EINVAL if refused else 0
+        return _EINVAL if refused else hole
 
     async def _collapse_all(self, space: AddressSpace, start: int, end: int) -> int:
-        """madvise_collapse(): every huge range within; the last failure is what it returns."""
+        """madvise_collapse(): every huge range within; the last failure is what it returns. A mapping without room for
+        a huge page is refused (hugepage_vma_check), a range within one that has room is not."""
+        if not space.covered(start, end):
+            return -errno.ENOMEM
         span = self.tables.span(1)
+        for vma in space.vmas:
+            if vma.start < end and start < vma.end and -(-vma.start // span) * span + span > vma.end:
+                return _EINVAL
         first, behind = -(-start // span) * span, end // span * span
-        if first >= behind:
-            return 0
         error = 0
         for address in range(first, behind, span):
             failed = (await self.collapse_range(CollapseRange(space.mm, address, advised=True))).error
@@ -75,19 +78,21 @@ class Advice(Collapse):
         return error
 
     async def _touch(self, space: AddressSpace, start: int, end: int, advice: str) -> int:
-        if not space.covered(start, end):
-            return -errno.ENOMEM
+        """madvise_walk_vmas(): holes are an error only after the rest was done; populate stops at one."""
+        hole = 0 if space.covered(start, end) else -errno.ENOMEM
         if advice in ("populate_read", "populate_write"):
             return await self._populate(space, start, end, write=advice == "populate_write")
         if advice == "pageout":
-            return await self._page_out(space, start, end)
-        return await self._free(space, start, end) if advice == "free" else _EINVAL
+            return await self._page_out(space, start, end) or hole
+        return (await self._free(space, start, end) or hole) if advice == "free" else _EINVAL
 
     async def _populate(self, space: AddressSpace, start: int, end: int, *, write: bool) -> int:
         """faultin_page_range()."""
         for address in range(start & -PAGE_SIZE, end, PAGE_SIZE):
             vma = space.find_vma(address)
-            if vma is None or not vma.prot & (Prot.WRITE if write else Prot.READ):
+            if vma is None:
+                return -errno.ENOMEM
+            if not vma.prot & (Prot.WRITE if write else Prot.READ):
                 return _EINVAL
             error = await self.fault(space, vma, address, write=write)
             if error:

@@ -25,23 +25,29 @@ class Change(Zap):
 
     @handles(Mprotect)
     async def mprotect(self, msg: Mprotect) -> Status:
-        """mprotect_fixup(). Entries lose the write bit here; they gain it at the next fault only."""
+        """do_mprotect_pkey(): up to the first hole, which is an error only then. Entries lose the write bit here; they
+        gain it at the next fault only."""
         space = self.space(msg.mm)
         end = msg.address + msg.pages * PAGE_SIZE
         async with space.mmap_lock:
-            if not space.covered(msg.address, end):
-                return Status(-errno.ENOMEM)
-            if not self.may_split(space, msg.address, end):
+            upto = space.covered_upto(msg.address, end)
+            error = 0 if upto == end else -errno.ENOMEM
+            if upto == msg.address:
+                return Status(error)
+            if not self.may_split(space, msg.address, upto):
                 return Status(-errno.EINVAL)
-            inside = [replace(vma, prot=msg.prot) for vma in space.carve(msg.address, end)]
+            if msg.prot & Prot.WRITE and not space.may_write(msg.address, upto):
+                return Status(-errno.EACCES)
+            inside = [replace(vma, prot=msg.prot) for vma in space.carve(msg.address, upto)]
             space.set_vmas([*space.vmas, *inside])
+            pages = (upto - msg.address) // PAGE_SIZE
             AddressSpace.flush_pending.add(space, 1)
-            if await self._change_range(space, msg.address, end, msg.prot):
-                await self.shootdown(space, msg.address, msg.pages)
+            if await self._change_range(space, msg.address, upto, msg.prot):
+                await self.shootdown(space, msg.address, pages)
             AddressSpace.flush_pending.add(space, -1)
-            left = MmLayout(mm=msg.mm, what="mprotect", address=msg.address, pages=msg.pages, allows=msg.prot)
+            left = MmLayout(mm=msg.mm, what="mprotect", address=msg.address, pages=pages, allows=msg.prot)
             self.trace(left)
-        return Status()
+        return Status(error)
 
     async def _change_range(self, space: AddressSpace, start: int, end: int, prot: int) -> bool:
         """change_protection_range(): True if translations must go."""

@@ -23,6 +23,7 @@ from protocol.message import Status
 from protocol.mm import Fault, HandleFault, Prot
 from protocol.pagetable import Entry, EntryKind
 from protocol.reclaim import LruAdd, SwapCount, SwapFree, SwapIn
+from protocol.shmem import SHMEM
 
 _ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE
 
@@ -144,7 +145,8 @@ class Faults(Hugetlb, Thp):
         return answer.pfn if answer.pfn >= 0 else (ENOMEM if answer.pfn == -errno.ENOMEM else EIO)
 
     async def _read_fault(self, space: AddressSpace, vma: Vma, slot: Slot) -> int:
-        """do_read_fault(): map the page cache page read-only (a shared mapping must see its first write)."""
+        """do_read_fault(): map the page cache page read-only (a shared mapping must see its first write; not of
+        tmpfs)."""
         pfn = await self._file_page(vma, slot)
         if pfn < 0:
             return pfn
@@ -152,7 +154,9 @@ class Faults(Hugetlb, Thp):
             vacant = slot.entry.kind == EntryKind.NONE
             if vacant:
                 await self.add_mapping(space, slot, pfn, adopt="lookup")
-                entry = Entry(kind=EntryKind.PAGE, target=pfn, young=True)
+                # Where nobody wants to know of writes, vm_page_prot has the write bit.
+                writable = vma.fs == SHMEM and vma.shared and vma.writable()
+                entry = Entry(kind=EntryKind.PAGE, target=pfn, writable=writable, young=True)
                 await self.set_entry(space, slot, entry, "do_read_fault")
         await self.ask(self.memmap, memmap.UnlockPage(pfn))
         if not vacant:
@@ -175,11 +179,12 @@ class Faults(Hugetlb, Thp):
         pfn = await self._file_page(vma, slot)
         if pfn < 0:
             return pfn
-        await self.ask(self.memmap, memmap.UnlockPage(pfn))
-        error = await self._page_mkwrite(vma, slot, pfn)
-        if error:
-            await self.put_own(pfn, "lookup")
-            return 0 if error == -errno.EAGAIN else EIO
+        if vma.fs != SHMEM:
+            await self.ask(self.memmap, memmap.UnlockPage(pfn))
+            error = await self._page_mkwrite(vma, slot, pfn)
+            if error:
+                await self.put_own(pfn, "lookup")
+                return 0 if error == -errno.EAGAIN else EIO
         async with slot.lock:
             vacant = slot.entry.kind == EntryKind.NONE
             if vacant:
@@ -199,18 +204,26 @@ class Faults(Hugetlb, Thp):
             if slot.entry != entry:
                 return 0
             await self.ask(self.memmap, memmap.GetRefs(pfn, 1, "lookup", self.port.context))
-        error = await self._page_mkwrite(vma, slot, pfn)
-        if error:
-            await self.put_own(pfn, "lookup")
-            return 0 if error == -errno.EAGAIN else EIO
-        async with slot.lock:
-            current = slot.entry
-            if _same_place(current, entry):
-                made = replace(current, writable=vma.writable(), dirty=True, young=True)
-                await self.set_entry(space, slot, made, "wp_page_shared")
+            if vma.fs == SHMEM:
+                await self._reuse_shared(space, vma, slot)
+        if vma.fs == SHMEM:
+            await self.ask(self.memmap, memmap.LockPage(pfn))
+        else:
+            error = await self._page_mkwrite(vma, slot, pfn)
+            if error:
+                await self.put_own(pfn, "lookup")
+                return 0 if error == -errno.EAGAIN else EIO
+            async with slot.lock:
+                if _same_place(slot.entry, entry):
+                    await self._reuse_shared(space, vma, slot)
         await self.mark_page_dirty(pfn, vma, slot.address, "fault")
         await self.unlock_and_put(pfn)
         return 0
+
+    async def _reuse_shared(self, space: AddressSpace, vma: Vma, slot: Slot) -> None:
+        """wp_page_reuse() of a file's page, page-table lock held."""
+        made = replace(slot.entry, writable=vma.writable(), dirty=True, young=True)
+        await self.set_entry(space, slot, made, "wp_page_shared")
 
     async def _page_mkwrite(self, vma: Vma, slot: Slot, pfn: int) -> int:
         """->page_mkwrite: 0 with the page locked, -EAGAIN if it was truncated meanwhile, or another errno."""

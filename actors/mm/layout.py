@@ -8,6 +8,7 @@ from functools import partial
 from actors.base import handles
 from actors.mm.change import Change
 from actors.mm.hugetlb import Hugetlb
+from actors.mm.shmem import ShmemMappings, is_shmem
 from actors.mm.spaces import AddressSpace, Vma
 from protocol.memory import PAGE_SIZE
 from protocol.message import DONE, Done, Status
@@ -29,7 +30,7 @@ _GUARD = PAGE_SIZE
 """Left free after each mapping, so that running past its end is a fault and not the next mapping."""
 
 
-class Layout(Hugetlb, Change):
+class Layout(Hugetlb, Change, ShmemMappings):
     """mmap_lock held for writing, except for madvise (a real difference: it can race with faults)."""
 
     @property
@@ -56,8 +57,6 @@ class Layout(Hugetlb, Change):
             return Mapped(-errno.EINVAL)
         if msg.hugetlb:
             return await self.mmap_hugetlb(msg, self.first_address)
-        if msg.shared and not msg.fs:
-            return Mapped(-errno.ENODEV)  # MAP_SHARED|MAP_ANONYMOUS is a tmpfs file; there is no tmpfs here yet
         space = self.space(msg.mm)
         async with space.mmap_lock:
             start = self.free_range(space, msg.pages, msg.align)
@@ -65,7 +64,12 @@ class Layout(Hugetlb, Change):
                 return Mapped(start)
             end = start + msg.pages * PAGE_SIZE
             vma = Vma(start, end, msg.prot, msg.shared, msg.fs, msg.ino, msg.pgoff)
-            space.set_vmas([*space.vmas, vma])
+            if is_shmem(vma):
+                error = await self.map_shmem(space, vma)
+                if error:
+                    return Mapped(error)
+            else:
+                space.set_vmas([*space.vmas, vma])
         self.trace(MmLayout(mm=msg.mm, what="mmap", address=start, pages=msg.pages))
         return Mapped(start)
 
@@ -104,21 +108,23 @@ class Layout(Hugetlb, Change):
         for vma in gone:
             if vma.hugetlb:
                 await self.close_hugetlb(space, vma)
+            elif is_shmem(vma):
+                await self.close_shmem(vma)
 
     @handles(MadviseDontneed)
     async def madvise_dontneed(self, msg: MadviseDontneed) -> Status:
         space = self.space(msg.mm)
         end = msg.address + msg.pages * PAGE_SIZE
         async with space.mmap_lock.shared():
-            if not space.covered(msg.address, end):
-                return Status(-errno.ENOMEM)
+            # madvise_walk_vmas(): what is mapped is zapped, a hole is an error only afterwards.
+            error = 0 if space.covered(msg.address, end) else -errno.ENOMEM
             if not self.may_split(space, msg.address, msg.address):
                 return Status(-errno.EINVAL)
             for vma in space.vmas:
                 upto = min(vma.end, end) & -(PAGE_SIZE << vma.hugetlb)  # of a huge page all or nothing
                 await self.zap(space, vma, max(vma.start, msg.address), upto, "madvise")
         self.trace(MmLayout(mm=msg.mm, what="dontneed", address=msg.address, pages=msg.pages))
-        return Status()
+        return Status(error)
 
     @handles(ExitMm)
     async def exit(self, msg: ExitMm) -> Done:
@@ -132,8 +138,9 @@ class Layout(Hugetlb, Change):
 
     @handles(UnmapRange)
     async def unmap_range(self, msg: UnmapRange) -> Done:
-        """unmap_mapping_range() without private copies (invalidate_inode_pages2)."""
+        """unmap_mapping_range(). Truncation alone wants private copies to go, too."""
         for index in range(msg.first, msg.first + msg.pages):
             for space, vma, address in self.in_turn(partial(self.file_mappings, msg.fs, msg.ino, index)):
-                await self.zap(space, vma, address, address + PAGE_SIZE, "unmap_mapping_range", files_only=True)
+                end = address + PAGE_SIZE
+                await self.zap(space, vma, address, end, "unmap_mapping_range", files_only=not msg.even_cows)
         return DONE

@@ -15,6 +15,7 @@ class Vma(msgspec.Struct, frozen=True):
     prot: bits of `Prot`. fs, ino, pgoff: file system, inode and first page of a file mapping; fs "" if anonymous.
     hugetlb: order of its huge pages, 0 if it is made of base pages. thp: MADV_HUGEPAGE (True), MADV_NOHUGEPAGE (False).
     fork: "copy", or "dont" (MADV_DONTFORK), or "wipe" (MADV_WIPEONFORK). pfnmap: VM_PFNMAP, registers of a device.
+    may_write: VM_MAYWRITE; a shared mapping of a sealed file cannot be made writable.
     """
 
     start: int
@@ -28,6 +29,7 @@ class Vma(msgspec.Struct, frozen=True):
     thp: bool | None = None
     fork: str = "copy"
     pfnmap: bool = False
+    may_write: bool = True
 
     def writable(self) -> bool:
         return bool(self.prot & Prot.WRITE)
@@ -80,16 +82,24 @@ class AddressSpace(Entity):
                 return vma
         return None
 
-    def covered(self, start: int, end: int) -> bool:
-        """True if no byte of [start, end) is unmapped."""
+    def covered_upto(self, start: int, end: int) -> int:
+        """The end of what is mapped without a hole from `start` on, at most `end`; `start` if nothing is there."""
         for vma in self.vmas:
             if vma.start <= start < vma.end:
                 start = vma.end
-        return start >= end
+        return min(start, end)
+
+    def covered(self, start: int, end: int) -> bool:
+        """True if no byte of [start, end) is unmapped."""
+        return self.covered_upto(start, end) == end
 
     def linked_vmas(self) -> tuple[Vma, ...]:
         """Those that a walk of the reverse map visits."""
         return (*self.vmas, *self.leaving)
+
+    def may_write(self, start: int, end: int) -> bool:
+        """False if a mapping of [start, end) must not become writable."""
+        return all(vma.may_write for vma in self.vmas if vma.start < end and start < vma.end)
 
     def overlaps(self, start: int, end: int) -> bool:
         """True if a byte of [start, end) is mapped."""

@@ -113,8 +113,10 @@ class PageTables:
         slot = None
         for level, index in zip(reversed(range(self.levels)), self.indexes(address), strict=True):
             slot = Slot(self, table, index, level, address)
+            if level == 0:
+                return slot  # whoever looks at it takes its lock first
             entry = slot.entry
-            if level == 0 or entry.kind != EntryKind.TABLE:
+            if entry.kind != EntryKind.TABLE:
                 return slot
             table = entry.target
         raise AssertionError("a walk ends at the last level")

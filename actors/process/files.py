@@ -7,7 +7,7 @@ from typing import Final
 
 from actors.process.space import SpaceCalls
 from actors.process.wording import NO_SUCH_MAP, OK, outcome
-from protocol import block, flusher, fs, hugetlb, proc, reclaim, steps
+from protocol import block, flusher, fs, hugetlb, proc, reclaim, shmem, steps
 from protocol.memory import PAGE_SIZE
 
 _LARGEST: Final = 1 << 16
@@ -65,6 +65,22 @@ class FileCalls(SpaceCalls):
                 if status.error:
                     return outcome(status.error)
         return outcome(hole or (-ENOMEM if at < end else 0))
+
+    async def truncate(self, step: steps.Truncate) -> str:
+        """ftruncate(2)."""
+        name, ino, _ = self.spec.files[step.file]
+        return outcome((await self.ask(self.at(name), fs.Truncate(ino, step.pages))).error)
+
+    async def fallocate(self, step: steps.Fallocate) -> str:
+        """fallocate(2)."""
+        name, ino, _ = self.spec.files[step.file]
+        return outcome((await self.ask(self.at(name), fs.Fallocate(ino, step.mode, step.page, step.pages))).error)
+
+    async def seal(self, step: steps.Seal) -> str:
+        """fcntl(F_ADD_SEALS)."""
+        name, ino, _ = self.spec.files[step.file]
+        seals = sum(shmem.Seal[seal.upper()] for seal in set(step.seals))
+        return outcome((await self.ask(self.at(name), shmem.AddSeals(ino, seals))).error)
 
     async def punch_hole(self, step: steps.PunchHole) -> str:
         """fallocate(FALLOC_FL_PUNCH_HOLE) of hugetlbfs."""

@@ -81,7 +81,7 @@ class DataLoss:
                 yield from self._report(event, frame, (*key, index), lost, f"although {call} returned 0")
 
     def _dropped(self, event: Event, point: CacheDrop) -> Iterator[Violation]:
-        if point.dirty:
+        if point.dirty or point.why == "truncate":
             return
         frame = self._content.frame(frame_key(event, point.pfn))
         page = (host_of(event.actor), short(point.fs), point.ino, point.index)

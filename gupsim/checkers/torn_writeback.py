@@ -211,7 +211,7 @@ class TornWriteback:
 
     def _dropped(self, event: Event, point: CacheDrop) -> Iterator[Violation]:
         page = (host_of(event.actor), short(point.fs), point.ino, point.index)
-        if not point.dirty and page in self._torn:
+        if not point.dirty and point.why != "truncate" and page in self._torn:
             yield self._mixture(event, page, f"{point.why} dropped the page, which was clean, from memory")
 
     def _bad_checksum(self, event: Event, point: BlockWrite, writers: set[str]) -> Violation:

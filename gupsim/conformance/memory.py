@@ -22,6 +22,7 @@ _HUGE: Final = 9
 
 _KINDS: Final = {
     "anon-private": False,
+    "anon-shared": True,
     "thp": False,
     "hugetlb": False,
     "hugetlb-shared": True,
@@ -33,7 +34,6 @@ _KINDS: Final = {
 """Each kind, and whether it is shared."""
 
 _NO_SUCH_KIND: Final = {
-    "anon-shared": "there is no shmem",
     "dax-shared": "there is no DAX",
     "dax-private": "there is no DAX",
 }
@@ -58,7 +58,7 @@ class MemoryOperations(Translation):
             if args.obj is None:
                 raise self.wrong(f"kind {args.kind} needs an obj")
             found = self.object(args.obj)
-            if bool(found.memfd) is not args.kind.startswith("memfd"):
+            if (bool(found.memfd) or found.shmem) is not args.kind.startswith("memfd"):
                 raise self.wrong(f"{args.obj!r} cannot be mapped as {args.kind}")
         hugetlb = args.kind.startswith("hugetlb") or bool(found.memfd)
         mapping = steps.Mmap(
@@ -75,6 +75,7 @@ class MemoryOperations(Translation):
         made: list[AnyStep] = [mapping]
         huge = hugetlb or (args.kind == "thp" and args.hugepage)
         known = fresh(args.pages, huge=huge, hugetlb=hugetlb)
+        known.shmem = found.shmem or args.kind == "anon-shared"
         if args.kind == "thp":
             made.append(steps.Madvise(map=args.name, advice="hugepage" if args.hugepage else "nohugepage"))
         if args.fill is not None:
@@ -111,6 +112,8 @@ class MemoryOperations(Translation):
         mapping = self.mapping(args.map)
         if args.advice == "PAGEOUT" and mapping.huge and pages < mapping.pages:
             raise Unsupported("madvise: PAGEOUT of a part of huge pages")
+        if args.advice == "PAGEOUT" and mapping.shmem:
+            raise Unsupported("madvise: PAGEOUT of shmem, which is not reclaimed")
         if args.advice not in _ADVICE:
             raise Unsupported(f"madvise: nobody takes the advice {args.advice}")
         if args.advice in ("HUGEPAGE", "NOHUGEPAGE"):

@@ -15,7 +15,7 @@ _HUGE = 512
 class Mapping(msgspec.Struct):
     """A named mapping.
 
-    pages: its size. huge: made of huge pages, or MADV_HUGEPAGE was asked for. untouched: numbers of the whole huge
+    pages: its size. shmem: of tmpfs. huge: made of huge pages, or MADV_HUGEPAGE was asked for. untouched: numbers of the whole huge
     ranges in which nobody has touched a page yet. There a read would map the huge zero page, which the model does not
     have: a case that would meet it is unsupported.
     """
@@ -24,6 +24,7 @@ class Mapping(msgspec.Struct):
     huge: bool = False
     hugetlb: bool = False
     untouched: set[int] = msgspec.field(default_factory=set)
+    shmem: bool = False
 
     def copy(self) -> Mapping:
         """The same of a child, or at another address."""
@@ -50,10 +51,11 @@ def fresh(pages: int, *, huge: bool = False, hugetlb: bool = False) -> Mapping:
 
 
 class Object(msgspec.Struct, frozen=True):
-    """A file of the model, or a memfd of huge pages by its number."""
+    """A file of the model, or a memfd of huge pages by its number. shmem: the file is a memfd, of base pages."""
 
     file: str = ""
     memfd: int = 0
+    shmem: bool = False
 
 
 class Names(msgspec.Struct):

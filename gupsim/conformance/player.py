@@ -14,7 +14,7 @@ from gupsim.conformance.recording import End, Result
 from gupsim.conformance.says import failed
 from gupsim.engine.errors import EngineError, NoHandler, NoSuchActor
 from gupsim.engine.port import ActorPort
-from gupsim.scenario.model import Disk, File, FileSystem, Machine, Scenario, Thread
+from gupsim.scenario.model import Disk, File, FileSystem, Machine, Memfd, Scenario, Thread
 from gupsim.world import build
 from protocol import steps
 from protocol.message import Message, Tracepoint
@@ -271,6 +271,7 @@ def _scenario(program: Program) -> Scenario:
             chunks=1,
             swap=program.swap,
             hugepages=_HUGE_POOL,
+            memfds={name: Memfd(pages=pages) for name, pages in program.memfds},
             filesystems={
                 "ext4": FileSystem(device="disk", files=files),
                 **{f"fs-{hold}": FileSystem(device=f"disk-{hold}", files={hold: File()}) for hold in program.holds},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from gupsim.conformance import says
 from gupsim.conformance import vocabulary as v
@@ -25,7 +25,6 @@ _LARGEST_DIRECT: Final = 256
 """Pages of one step of that name."""
 
 _NO_SUCH_TYPE: Final = {
-    "memfd": "there is no shmem",
     "dax": "there is no DAX",
 }
 
@@ -35,6 +34,8 @@ class TransferOperations(Translation):
 
     def open(self, args: v.Open) -> Action:
         if args.type == "hugetlb-memfd":
+            return self._huge_memfd(args)
+        if args.type == "memfd":
             return self._memfd(args)
         if args.type != "file":
             raise Unsupported(f"open: type {args.type}: {_NO_SUCH_TYPE.get(args.type, 'no such type is known')}")
@@ -51,11 +52,26 @@ class TransferOperations(Translation):
 
     def fallocate(self, args: v.Fallocate) -> Action:
         memfd = self.object(args.obj).memfd
-        if not memfd or args.mode != "punch":
+        if args.mode not in ("punch", "zero"):
             raise Unsupported(f"fallocate: no file system can {args.mode} a range")
+        if not memfd:
+            file: str = self.shmem(args.obj, "fallocate")
+            mode: Literal["punch", "zero"] = "punch" if args.mode == "punch" else "zero"
+            step = steps.Fallocate(file=file, mode=mode, page=args.page, pages=args.pages)
+            return self.played(step, says=says.plain)
+        if args.mode != "punch":
+            raise Unsupported("fallocate: huge pages can be punched out, and nothing else")
         if args.page % _HUGE or args.pages % _HUGE:
             raise Unsupported("fallocate: of a part of a huge page")
         return self.played(steps.PunchHole(memfd=memfd, page=args.page, pages=args.pages), says=says.plain)
+
+    def truncate(self, args: v.Truncate) -> Action:
+        step = steps.Truncate(file=self.shmem(args.obj, "truncate"), pages=args.pages)
+        return self.played(step, says=says.plain)
+
+    def seal(self, args: v.Seal) -> Action:
+        step = steps.Seal(file=self.shmem(args.obj, "seal"), seals=(args.seals,))
+        return self.played(step, says=says.plain)
 
     def pin(self, args: v.Pin) -> Action:
         pages = self.pages_of(args)
@@ -87,6 +103,8 @@ class TransferOperations(Translation):
         return self.played(steps.PipeRead(pin=self.pinned(args.pin), pages=args.pages), says=says.numbers)
 
     def direct_io(self, args: v.DirectIo) -> Action:
+        if self.object(args.obj).shmem:
+            raise Unsupported("direct_io: of a memfd")
         if args.pages > _LARGEST_DIRECT:
             raise Unsupported(f"direct_io: at most {_LARGEST_DIRECT} pages at a time")
         self.uses(0, blocks=args.obj_page + args.pages)
@@ -128,6 +146,8 @@ class TransferOperations(Translation):
 
     def file_read(self, args: v.FileRead) -> Action:
         file = self.file(args.obj)
+        if self.object(args.obj).shmem and args.direct:
+            raise Unsupported("file_read: direct, of a memfd")
         if not args.direct:
             return self.played(steps.Read(file=file, offset=args.page * PAGE_SIZE), says=says.number)
         read = steps.DirectIo(dir="read", file=file, map=SCRATCH, file_page=args.page, fast=True)
@@ -143,10 +163,19 @@ class TransferOperations(Translation):
         return self.played(steps.Fadvise(file=self.file(args.obj)), says=says.ok)
 
     def _memfd(self, args: v.Open) -> Action:
+        """Its pages come one by one however it is written: tmpfs has no large folios unless it is mounted with huge=."""
+        file = f"memfd{len(self.memfds)}"
+        self.here.objects[args.name] = Object(file, shmem=True)
+        self.memfds.append((file, args.pages))
+        self.uses(args.pages)
+        made = self.writes(file, 0, args.pages, args.fill) if args.fill is not None else []
+        return self.played(*made, steps.Wait(time="0ns"), says=says.ok)
+
+    def _huge_memfd(self, args: v.Open) -> Action:
         if args.fill is not None:
             raise Unsupported("open: fill of a memfd of huge pages, which cannot be written to")
-        self.memfds += 1
-        self.here.objects[args.name] = Object(memfd=self.memfds)
+        self.huge_memfds += 1
+        self.here.objects[args.name] = Object(memfd=self.huge_memfds)
         self.uses(args.pages)
         return self.played(steps.Wait(time="0ns"), says=says.plain)
 

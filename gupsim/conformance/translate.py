@@ -55,6 +55,7 @@ class _Translator(MemoryOperations, TransferOperations):
             steps={process: tuple(played) for process, played in self.steps.items()},
             actions=tuple(actions),
             files=tuple(self.files),
+            memfds=tuple(self.memfds),
             holds=tuple(f"hold{number}" for number in range(self.held)),
             blocks=self.blocks,
             frames=self._frames(),

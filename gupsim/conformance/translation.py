@@ -40,7 +40,8 @@ class Translation:
         self.actors = {first: "p0"}
         self.steps: dict[str, list[AnyStep]] = {first: []}
         self.files: list[tuple[str, int]] = []
-        self.memfds = 0
+        self.memfds: list[tuple[str, int]] = []
+        self.huge_memfds = 0
         """How many there were."""
         self.marks: set[str] = set()
         self.holds: dict[str, tuple[Hold, str, bool]] = {}
@@ -109,6 +110,13 @@ class Translation:
         found = self.object(name)
         if found.memfd:
             raise Unsupported("a memfd of huge pages can be mapped and punched, and nothing else")
+        return found.file
+
+    def shmem(self, name: str, op: str) -> str:
+        """The file of the model that a memfd is."""
+        found = self.object(name)
+        if not found.shmem:
+            raise Unsupported(f"{op}: no file system can do that, but tmpfs")
         return found.file
 
     def pinned(self, name: str) -> str:

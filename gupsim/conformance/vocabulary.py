@@ -175,6 +175,16 @@ class Fallocate(Args, frozen=True, kw_only=True):
     pages: Some = 1
 
 
+class Truncate(Args, frozen=True, kw_only=True):
+    obj: Name
+    pages: Count
+
+
+class Seal(Args, frozen=True, kw_only=True):
+    obj: Name
+    seals: Literal["write", "future_write", "shrink", "grow", "seal"]
+
+
 class FileWrite(Args, frozen=True, kw_only=True):
     obj: Name
     page: Count = 0
@@ -245,7 +255,9 @@ OPERATIONS: Final[dict[str, type[Args]]] = {
     "pvm": Pvm,
     "hold_start": HoldStart,
     "hold_finish": HoldFinish,
+    "truncate": Truncate,
     "fallocate": Fallocate,
+    "seal": Seal,
     "file_write": FileWrite,
     "file_read": FileRead,
     "fsync": Object,
@@ -273,8 +285,6 @@ LOOKS: Final = (
 
 ABSENT: Final[dict[str, str]] = {
     "mlock": "no mapping can be locked in memory",
-    "truncate": "no file system can truncate",
-    "seal": "there is no memfd",
     "compact": "there is no compaction",
     "ksm_run": "there is no ksmd",
     "zone": "the machine has one zone",

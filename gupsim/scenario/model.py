@@ -68,6 +68,12 @@ class File(Part, frozen=True, kw_only=True):
     fill: Byte = 0
 
 
+class Memfd(Part, frozen=True, kw_only=True):
+    """A file of tmpfs, of `pages` pages that nobody has touched; every process has it open."""
+
+    pages: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 1
+
+
 class FileSystem(Part, frozen=True, kw_only=True):
     """An ext4-like file system. device: name of its disk. Steps name its files by their bare names."""
 
@@ -121,7 +127,7 @@ class Machine(Part, frozen=True, kw_only=True):
     memory: size ("64MiB") or number of pages. chunks: pieces of a page that move atomically (2: halves).
     levels: of the page tables; table_bits: address bits that each decodes, so that a huge page has 2**table_bits pages.
     hugepages, gigantic_pages: huge pages of the hugetlb pools, of 2**table_bits and of 4**table_bits pages each.
-    swap: pages of swap space. latency: the first entry that matches counts.
+    swap: pages of swap space. memfds: files of memfd_create(2). latency: the first entry that matches counts.
     fabric: RDMA between the hosts (default: they do not know each other).
     """
 
@@ -137,6 +143,7 @@ class Machine(Part, frozen=True, kw_only=True):
     filesystems: dict[ActorName, FileSystem] = {}
     disks: dict[ActorName, Disk] = {}
     devices: dict[ActorName, Device] = {}
+    memfds: dict[Name, Memfd] = {}
     latency: tuple[Latency, ...] = ()
     fabric: Fabric | None = None
 

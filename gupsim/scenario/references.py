@@ -38,6 +38,9 @@ LEAST_ADDRESS_BITS = 3
 RESERVED_DISK = "swap"
 """Name of the disk that `swap` makes."""
 
+RESERVED_FS = "tmpfs"
+"""Name of the file system of memfds and of shared anonymous memory."""
+
 
 def check_references(scenario: Scenario) -> None:
     """FieldError for the first name that stands for nothing."""
@@ -126,6 +129,8 @@ def _check_machine(machine: Machine) -> None:
     used: dict[str, str] = {}
     for name, fs in machine.filesystems.items():
         path = ("machine", "filesystems", name)
+        if name == RESERVED_FS:
+            raise FieldError("every machine has a file system of this name itself", *path)
         _known(fs.device, "disk", machine.disks, path, "device")
         if fs.device in used:
             raise FieldError(f"disk {fs.device!r} already holds {used[fs.device]!r}", *path, "device")
@@ -134,6 +139,8 @@ def _check_machine(machine: Machine) -> None:
             if file in owner:
                 raise FieldError(f"a file {file!r} is already on {owner[file]!r}", *path, "files", file)
             owner[file] = name
+            if file in machine.memfds:
+                raise FieldError(f"a file {file!r} is already a memfd", *path, "files", file)
         blocks = machine.disks[fs.device].blocks
         pages = sum(file.pages for file in fs.files.values())
         if blocks is not None and pages > blocks:
@@ -156,6 +163,10 @@ def _check_place(machine: Machine, host: str, cpu: int, *path: str | int) -> Non
 def _check_step(scenario: Scenario, step: steps.Step, path: Path) -> None:
     machine = scenario.machine
     if isinstance(step, steps.Mmap) and not step.file:
+        pass
+    elif isinstance(step, (steps.Truncate, steps.Fallocate, steps.Seal)):
+        _known(step.file, "memfd", machine.memfds, path, "file")
+    elif hasattr(step, "file") and step.file in machine.memfds:
         pass
     elif hasattr(step, "file"):
         _known(step.file, "file", files_of(machine), path, "file")

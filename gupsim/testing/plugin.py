@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from gupsim.engine import TimedWorld
     from gupsim.search.world import ExploredWorld
 
-NEWEST_ERA = "v6.12"
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """--gupsim-..."""
@@ -38,9 +36,10 @@ def gupsim_seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def gupsim_era(request: pytest.FixtureRequest) -> str:
     """Name of a kernel, the newest; another one with ``parametrize("gupsim_era", [...], indirect=True)``."""
+    from actors.rules import ERAS
     from gupsim.scenario.choices import find_era
 
-    return find_era(getattr(request, "param", NEWEST_ERA))
+    return find_era(getattr(request, "param", next(reversed(ERAS))))
 
 
 @pytest.fixture

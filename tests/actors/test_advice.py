@@ -59,7 +59,7 @@ def test_advice_that_does_not_fit_is_refused() -> None:
             await script.advise(address, 2, "nonsense"),
         ]
 
-    assert run(body)[0] == [-errno.EINVAL, -errno.ENOMEM, 0, -errno.EINVAL]
+    assert run(body)[0] == [-errno.EINVAL, -errno.ENOMEM, -errno.EINVAL, -errno.EINVAL]
 
 
 def test_populate_fills_the_range() -> None:
@@ -69,3 +69,21 @@ def test_populate_fills_the_range() -> None:
         return error, [(await seen(script, address + page * PAGE_SIZE)).state for page in range(3)]
 
     assert run(body)[0] == (0, ["present", "present", "none"])
+
+
+def test_what_lies_before_or_around_a_hole_is_done_and_the_hole_is_an_error_afterwards() -> None:
+    """do_mprotect_pkey() stops at the first hole, madvise_walk_vmas() goes on behind it."""
+
+    async def body(script: Script) -> object:
+        first, second = await script.anon(3), await script.anon(3)
+        for address in (first, second):
+            for page in range(3):
+                await script.store(address + page * PAGE_SIZE, 1)
+            await script.ask(MM, mm.Munmap(APP, address + PAGE_SIZE, 1))
+        protected = await script.ask(MM, mm.Mprotect(APP, first, 3, Prot.READ))
+        zapped = await script.ask(MM, mm.MadviseDontneed(APP, second, 3))
+        stored = [(await script.store(first + page * PAGE_SIZE, 7)) for page in (0, 2)]
+        left = [(await seen(script, second + page * PAGE_SIZE)).state for page in (0, 2)]
+        return protected.error, zapped.error, stored, left
+
+    assert run(body)[0] == (-errno.ENOMEM, -errno.ENOMEM, ["SIGSEGV", ""], ["none", "none"])

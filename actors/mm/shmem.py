@@ -1,0 +1,51 @@
+"""Mappings of tmpfs files, which have a life of their own: seals, and nameless files that end with their last mapping."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from actors.base import handles
+from actors.mm.core import MmCore
+from actors.mm.spaces import AddressSpace, Vma
+from protocol.memory import PAGE_SIZE
+from protocol.message import Flag
+from protocol.mm import Prot
+from protocol.shmem import NAMELESS, SHMEM, EvictShmem, MappedWritable, MmapShmem, ShmemZeroSetup, VmaLinked
+
+
+def is_shmem(vma: Vma) -> bool:
+    """vma_is_shmem(); MAP_SHARED|MAP_ANONYMOUS is to become one."""
+    return vma.fs == SHMEM or (vma.shared and not vma.fs and not vma.hugetlb and not vma.pfnmap)
+
+
+class ShmemMappings(MmCore):
+    """mmap_lock held for writing."""
+
+    async def map_shmem(self, space: AddressSpace, vma: Vma) -> int:
+        """mmap_region() of such a mapping: 0 or -EPERM."""
+        tmpfs = self.at(SHMEM)
+        if not vma.fs:
+            pages = (vma.end - vma.start) // PAGE_SIZE
+            vma = replace(vma, fs=SHMEM, ino=(await self.ask(tmpfs, ShmemZeroSetup(pages))).ino)
+        mapped = await self.ask(tmpfs, MmapShmem(vma.ino, vma.shared, bool(vma.prot & Prot.WRITE)))
+        if mapped.error:
+            return mapped.error
+        space.set_vmas([*space.vmas, replace(vma, may_write=mapped.may_write)])
+        if vma.shared and mapped.may_write:
+            await self.ask(tmpfs, VmaLinked(vma.ino))
+        return 0
+
+    async def close_shmem(self, vma: Vma) -> None:
+        """fput(): a mapping is gone with its entries. A nameless file goes with the last one."""
+        if vma.ino >= NAMELESS and not self._mappings_of(vma.fs, vma.ino):
+            await self.ask(self.at(vma.fs), EvictShmem(vma.ino))
+
+    @handles(MappedWritable)
+    def mapped_writable(self, msg: MappedWritable) -> Flag:
+        """The VMAs of i_mmap that count in i_mmap_writable."""
+        return Flag(any(vma.shared and vma.may_write for vma in self._mappings_of(msg.fs, msg.ino)))
+
+    def _mappings_of(self, fs: str, ino: int) -> list[Vma]:
+        local = self.local(fs)
+        everywhere = [vma for space in self.spaces.values() for vma in space.linked_vmas()]
+        return [vma for vma in everywhere if vma.ino == ino and self.local(vma.fs) == local and not vma.hugetlb]
