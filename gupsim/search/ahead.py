@@ -9,6 +9,7 @@ from actors.base.footprint import Footprint
 from gupsim.engine.fence import fence
 from gupsim.search.access import Access
 from gupsim.search.execution import Execution
+from gupsim.search.order import Told
 from gupsim.search.runs import Runs
 
 
@@ -30,21 +31,17 @@ class Happened(NamedTuple):
 class Ahead:
     """An execution that has been run and waits for its turn.
 
-    first: events in common with the execution that showed it; start: deliveries in common. rest: all that follow.
+    first: events in common with the execution that showed it. past: what was delivered for them; rest: all that
+    follows.
     """
 
-    __slots__ = ("__weakref__", "execution", "first", "rest", "start")
+    __slots__ = ("__weakref__", "execution", "first", "past", "rest")
 
-    def __init__(self, first: int, start: int, rest: list[Happened], execution: Execution) -> None:
+    def __init__(self, first: int, past: list[Told], rest: list[Happened], execution: Execution) -> None:
         self.first = first
-        self.start = start
+        self.past = past
         self.rest = rest
         self.execution = execution
-
-    def begins_with(self, deliveries: list[int]) -> bool:
-        """True if it is still told as the current execution is up to where it goes its own way: what touches nothing
-        may have got another place meanwhile, by an execution that was entered in between."""
-        return tuple(deliveries[: self.start]) == self.execution.schedule[: self.start]
 
 
 class Trial:
@@ -55,11 +52,9 @@ class Trial:
     """
 
     def __init__(self, runs: Runs, first: int) -> None:
-        order = runs.order
         self._runs = runs
         self._first = first
-        self._prefix = order.deliveries[: order.start_of(first)]
-        self._run = runs.open(self._prefix)
+        self._run, self._past = runs.open_at(runs.order.mids[:first])
         self._rest: list[Happened] = []
         self._run.world.recorder.looking = True
 
@@ -90,9 +85,9 @@ class Trial:
             while core.count < limit and (core.pending or runs.go_on(run)):
                 self._deliver(next(iter(core.pending)))
         runs.events += len(self._rest)
-        schedule = self._prefix + [delivery.mid for delivery in self._rest]
+        schedule = [mid for mid, _, _ in self._past] + [delivery.mid for delivery in self._rest]
         length = self._first + sum(not delivery.quiet for delivery in self._rest)
-        return Ahead(self._first, len(self._prefix), self._rest, runs.end(run, schedule, length=length))
+        return Ahead(self._first, self._past, self._rest, runs.end(run, schedule, length=length))
 
     def _deliver(self, mid: int) -> None:
         run = self._run

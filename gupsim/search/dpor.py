@@ -72,10 +72,13 @@ class Dpor:
         order, limit = runs.order, runs.program.max_events
         leaf = _leaf(path[-1])
         ahead, leaf.ahead = leaf.ahead, None
-        still_good = ahead is not None and ahead.first <= len(order) and ahead.begins_with(order.deliveries)
-        if ahead is not None and still_good and self._catch_up(ahead):
-            return replace(ahead.execution, trace=runs.traces.trace())
-        run = runs.open(order.deliveries)
+        if ahead is not None and ahead.first <= len(order):
+            if self._catch_up(ahead):
+                return replace(ahead.execution, trace=runs.traces.trace())
+            run = runs.open(order.deliveries)  # as if it had not run ahead, also in what touches nothing
+        else:
+            run, told = runs.open_at(order.mids)
+            order.retell(told)
         core = run.core
         blocked = False
         with fence(core.running):
@@ -109,7 +112,7 @@ class Dpor:
         """Enter an execution that has been run already; False if something sleeps where it goes its own way."""
         order, path = self._runs.order, self._path
         known = len(order) - ahead.first
-        order.go_back(ahead.first, ahead.start)
+        order.retell(ahead.past)
         for delivery in ahead.rest:
             if delivery.quiet:
                 order.pass_over(delivery.mid, delivery.hard)

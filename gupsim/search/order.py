@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
 from actors.base.footprint import COMMUTE, READ, WRITE, Footprint
 from gupsim.search.access import NOTHING, Access
+
+Told: TypeAlias = tuple[int, int, bool]
+"""A delivery: its mid, the deliveries that it must follow (a mask), and whether it is no event."""
 
 _FRESH: Final = 0
 _SHARED: Final = (READ, COMMUTE)
@@ -129,12 +132,17 @@ class Order:
         self.deliveries.append(mid)
         self.stands_for.append(self._events_of(hard))
 
-    def go_back(self, length: int, deliveries: int) -> None:
-        """The events from number `length` on stay, but are to be told again, with other deliveries around them."""
-        del self.deliveries[deliveries:], self.stands_for[deliveries:], self.starts[length:]
+    def retell(self, told: Iterable[Told]) -> None:
+        """The events stay, and are told from the beginning with other deliveries around them."""
+        del self.deliveries[:], self.stands_for[:], self.starts[:]
+        for mid, hard, quiet in told:
+            if quiet:
+                self.pass_over(mid, hard)
+            else:
+                self.tell_again()
 
     def tell_again(self) -> None:
-        """The next delivery is an event that is known already."""
+        """The next delivery is the next event that is known already."""
         number = len(self.starts)
         self.starts.append(len(self.deliveries))
         self.deliveries.append(self.mids[number])

@@ -11,7 +11,7 @@ from gupsim.search.core import ExploredCore
 from gupsim.search.execution import Execution, Finding, Violation
 from gupsim.search.liveness import stuck
 from gupsim.search.names import Names
-from gupsim.search.order import Order
+from gupsim.search.order import Order, Told
 from gupsim.search.program import Program
 from gupsim.search.recorder import SearchRecorder
 from gupsim.search.traces import Traces
@@ -67,6 +67,25 @@ class Runs:
                     step(mid)
         self.events += run.core.count
         return run
+
+    def open_at(self, events: Iterable[int]) -> tuple[Run[Any], list[Told]]:
+        """A new world in which these events have happened, and what was delivered for it.
+
+        What touches nothing is delivered only where it leads to one of them: so it is the same world whichever
+        execution showed these events first, and a search in parts goes on from it as one in a whole.
+        """
+        run = self.open()
+        core = run.core
+        pending, step = core.pending, core.step
+        told: list[Told] = []
+        with fence(core.running):
+            for mid in events:
+                while self.go_on(run) and mid not in pending:
+                    quiet = core.on_the_way_to(mid)
+                    told.append((quiet, step(quiet), True))
+                told.append((mid, step(mid), False))
+        self.events += len(told)
+        return run, told
 
     def go_on(self, run: Run[Any]) -> bool:
         """True if something is left to happen, what the program posts last included."""

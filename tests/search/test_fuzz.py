@@ -6,10 +6,14 @@ The long run is ``python -m tests.search.fuzz --minutes N --seed S``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gupsim.search import Dpor
+from gupsim.search.runs import Runs
 from tests.search.compare import compare_with_all, compare_with_plain
 from tests.search.random_programs import Spec, program, random_spec
 
@@ -49,3 +53,22 @@ def test_an_execution_that_ran_ahead_is_entered_only_as_it_was_run() -> None:
     outcome = compare_with_plain(program(spec), 400)
     assert outcome is not None
     assert (outcome.first, outcome.second) == (1280, 288)
+
+
+def told(spec: Spec, limit: int) -> list[list[str]]:
+    """Each execution of a search, delivery by delivery."""
+    runs = Runs(program(spec))
+    return [
+        [runs.names.text(mid) for mid in execution.schedule] for execution in islice(Dpor().executions(runs), limit)
+    ]
+
+
+@MODEST
+@given(st.data())
+def test_an_execution_is_told_the_same_whether_it_ran_ahead_or_not(data: st.DataObject) -> None:
+    """Else a search in parts, where other executions run ahead, would hand over other schedules."""
+    spec = random_spec(drawer(data))
+    ahead = told(spec, 60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gupsim.search.dpor.MOST_EVENTS_AHEAD", 0)
+        assert told(spec, 60) == ahead
