@@ -42,7 +42,7 @@ from gupsim.run import run_scenario
 from gupsim.scenario.choices import kernel
 from gupsim.scenario.load import Loaded, load
 from gupsim.trace import TraceWriter
-from gupsim.world import World
+from gupsim.world import World, planned
 from protocol.catalog import ALL_MESSAGES
 from protocol.codec import Codec
 from protocol.message import Message
@@ -134,7 +134,7 @@ def phold_part(phold: Phold, plan: Plan, me: int) -> NodePart:
     begin = phold.populate(node)
     node.seal()
     head = msgspec.structs.replace(build_part(plan, -1).header, actors=tuple(port.address for port in node.core.ports))
-    return NodePart(PholdWorld(plan.loaded().scenario, node, 0, begin), node, head)
+    return NodePart(PholdWorld(planned(plan.loaded().scenario, plan.chosen().rules), node, begin), node, head)
 
 
 def phold_alone(phold: Phold) -> tuple[float, int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import msgspec
 
+from actors.base.actor import Actor
 from actors.rules import KernelRules
 from gupsim.engine.links import LinkSpeed
 from gupsim.engine.timed import TimedWorld
@@ -20,6 +21,7 @@ from protocol.director import DIRECTOR, Seen
 from protocol.flusher import StartPeriodic
 from protocol.kernel import Boot
 from protocol.memory import PAGE_SIZE
+from protocol.message import Message
 from protocol.observer import Observe
 from protocol.process import RunGenerator, RunThread
 from protocol.shmem import SHMEM
@@ -42,53 +44,67 @@ class PlacedFile(msgspec.Struct, frozen=True):
     fill: int
 
 
-class World(msgspec.Struct, frozen=True):
-    """The actors of a scenario and what sets them going.
+class Plan(msgspec.Struct, frozen=True):
+    """The actors of a scenario and their first messages, worked out once: a search makes thousands of such worlds.
 
-    timed: the engine with all actors in it. end: virtual ns at which generators stop, 0 without a workload.
+    end: virtual ns at which generators stop, 0 without a workload. actors: address, class and arguments of each, which
+    no actor changes. boots, starts, lasts: first messages by address. watches: tracepoints of which a script hears.
     """
 
     scenario: Scenario
-    timed: TimedWorld
     end: int
+    boots: tuple[tuple[str, Message], ...]
+    starts: tuple[tuple[str, Message], ...]
+    lasts: tuple[tuple[str, Message], ...]
+    watches: tuple[str, ...]
+    actors: list[tuple[str, type[Actor], dict[str, Any]]] = msgspec.field(default_factory=list)
+
+    def add(self, address: str, kind: type[Actor], **options: Any) -> None:
+        """One actor more."""
+        self.actors.append((address, kind, options))
+
+    def build(self, timed: TimedWorld) -> World:
+        """All of them on an engine."""
+        for address, kind, options in self.actors:
+            timed.add(address, kind, **options)
+        for name in self.watches:
+            timed.core.watch(name, DIRECTOR, Seen(name))
+        timed.seal()
+        return World(self, timed)
+
+
+class World(msgspec.Struct, frozen=True):
+    """The actors of a scenario and what sets them going. timed: the engine with all actors in it."""
+
+    plan: Plan
+    timed: TimedWorld
+
+    @property
+    def scenario(self) -> Scenario:
+        """What is played."""
+        return self.plan.scenario
+
+    @property
+    def end(self) -> int:
+        """Virtual ns at which generators stop, 0 without a workload."""
+        return self.plan.end
 
     def boot(self) -> None:
         """Let all hosts report what is there from the beginning."""
-        machine = self.scenario.machine
-        for host in hosts(machine):
-            for fs in machine.filesystems:
-                self.timed.post(f"{host}/fs/{fs}", Boot())
-            for disk in _disks(machine):
-                self.timed.post(f"{host}/block/{disk}", Boot())
+        self._post(self.plan.boots, 0)
 
     def start(self) -> None:
         """Start every thread and generator, when boot is over."""
-        machine = self.scenario.machine
-        self._run_threads(BOOT_TIME, last=False)
-        workload = self.scenario.workload
-        if workload is None:
-            return
-        for name, (place, process, _) in sorted(generators(self.scenario).items()):
-            self.timed.post(f"{place}/process/{process}", RunGenerator(name, self.end), BOOT_TIME)
-        if workload.flush_every is not None:
-            interval = nanoseconds(workload.flush_every)
-            for host in hosts(machine):
-                for fs in machine.filesystems:
-                    self.timed.post(f"{host}/flusher/{fs}", StartPeriodic(interval, self.end), BOOT_TIME)
+        self._post(self.plan.starts, BOOT_TIME)
 
     def finish(self) -> bool:
         """Once nothing happens any more: start the threads that come last. False if there are none."""
-        return self._run_threads(self.timed.now, last=True)
+        self._post(self.plan.lasts, self.timed.now)
+        return bool(self.plan.lasts)
 
-    def _run_threads(self, at: int, *, last: bool) -> bool:
-        threads = [(name, thread) for name, thread in sorted(self.scenario.threads.items()) if thread.last is last]
-        forked = parents(self.scenario)
-        for name, thread in threads:
-            if not last and process_of(name, thread) in forked:
-                continue  # fork starts them
-            place, process = process_of(name, thread)
-            self.timed.post(f"{place}/process/{process}", RunThread(name), at)
-        return bool(threads)
+    def _post(self, messages: tuple[tuple[str, Message], ...], at: int) -> None:
+        for address, message in messages:
+            self.timed.post(address, message, at)
 
     def observe(self) -> None:
         """Once nothing happens any more: let the observers report what is in memory and on disk."""
@@ -158,19 +174,63 @@ def build(
         fabric = machine.fabric
         speeds.insert(0, LinkSpeed("fabric", "fabric", nanoseconds(fabric.base), nanoseconds(fabric.spread)))
     timed = engine(seed=seed, speeds=speeds, codec=Codec(ALL_MESSAGES) if codec else None)
-    for host in hosts(machine):
-        _add_memory_side(timed, host, machine, rules)
-        _add_file_side(timed, host, machine, rules)
-        _add_devices(timed, host, machine, rules)
-        _add_open_files(timed, host, scenario, rules)
-        _add_processes(timed, host, scenario, rules, scripted=scripted)
-    _add_script(timed, scenario, scripted=scripted)
-    timed.seal()
+    return planned(scenario, rules, scripted=scripted).build(timed)
+
+
+def planned(scenario: Scenario, rules: KernelRules, *, scripted: bool = True) -> Plan:
+    """What `build` builds. scripted: steps heed `after`, `until` and `delay`."""
+    machine = scenario.machine
     workload = scenario.workload
-    return World(scenario, timed, BOOT_TIME + nanoseconds(workload.duration) if workload is not None else 0)
+    end = BOOT_TIME + nanoseconds(workload.duration) if workload is not None else 0
+    plan = Plan(
+        scenario,
+        end,
+        boots=tuple(_boots(machine)),
+        starts=(*_threads(scenario, last=False), *_generators(scenario, end)),
+        lasts=tuple(_threads(scenario, last=True)),
+        watches=tuple(watched(scenario)) if scripted else (),
+    )
+    for host in hosts(machine):
+        _add_memory_side(plan, host, machine, rules)
+        _add_file_side(plan, host, machine, rules)
+        _add_devices(plan, host, machine, rules)
+        _add_open_files(plan, host, scenario, rules)
+        _add_processes(plan, host, scenario, rules, scripted=scripted)
+    _add_script(plan, scenario)
+    return plan
 
 
-def _add_memory_side(timed: TimedWorld, host: str, machine: Machine, rules: KernelRules) -> None:
+def _boots(machine: Machine) -> Iterator[tuple[str, Message]]:
+    for host in hosts(machine):
+        for fs in machine.filesystems:
+            yield f"{host}/fs/{fs}", Boot()
+        for disk in _disks(machine):
+            yield f"{host}/block/{disk}", Boot()
+
+
+def _threads(scenario: Scenario, *, last: bool) -> Iterator[tuple[str, Message]]:
+    forked = parents(scenario)
+    for name, thread in sorted(scenario.threads.items()):
+        place, process = process_of(name, thread)
+        # Fork starts those of its child.
+        if thread.last is last and (last or (place, process) not in forked):
+            yield f"{place}/process/{process}", RunThread(name)
+
+
+def _generators(scenario: Scenario, end: int) -> Iterator[tuple[str, Message]]:
+    workload = scenario.workload
+    if workload is None:
+        return
+    for name, (place, process, _) in sorted(generators(scenario).items()):
+        yield f"{place}/process/{process}", RunGenerator(name, end)
+    if workload.flush_every is not None:
+        interval = nanoseconds(workload.flush_every)
+        for host in hosts(scenario.machine):
+            for fs in scenario.machine.filesystems:
+                yield f"{host}/flusher/{fs}", StartPeriodic(interval, end)
+
+
+def _add_memory_side(plan: Plan, host: str, machine: Machine, rules: KernelRules) -> None:
     from actors.cpu import Cpu
     from actors.memmap import Memmap
     from actors.memory import Memory
@@ -179,18 +239,18 @@ def _add_memory_side(timed: TimedWorld, host: str, machine: Machine, rules: Kern
 
     chunk = PAGE_SIZE // machine.chunks
     frames = pages_of(machine.memory)
-    timed.add(f"{host}/memory", Memory, frames=frames, chunk=chunk)
-    timed.add(f"{host}/memmap", Memmap, rules=rules, frames=frames, hugepages=huge_pools(machine))
+    plan.add(f"{host}/memory", Memory, frames=frames, chunk=chunk)
+    plan.add(f"{host}/memmap", Memmap, rules=rules, frames=frames, hugepages=huge_pools(machine))
     cpus = tuple(f"cpu/{number}" for number in range(machine.cpus))
     shape = {"levels": machine.levels, "bits": machine.table_bits}
-    timed.add(f"{host}/mm", Mm, rules=rules, cpus=cpus, chunk=chunk, **shape)
+    plan.add(f"{host}/mm", Mm, rules=rules, cpus=cpus, chunk=chunk, **shape)
     for cpu in cpus:
-        timed.add(f"{host}/{cpu}", Cpu, rules=rules, chunk=chunk, **shape)
+        plan.add(f"{host}/{cpu}", Cpu, rules=rules, chunk=chunk, **shape)
     swap = {"swap_block": f"block/{RESERVED_DISK}", "swap_slots": machine.swap} if machine.swap else {}
-    timed.add(f"{host}/reclaim", Reclaim, rules=rules, **swap)
+    plan.add(f"{host}/reclaim", Reclaim, rules=rules, **swap)
 
 
-def _add_file_side(timed: TimedWorld, host: str, machine: Machine, rules: KernelRules) -> None:
+def _add_file_side(plan: Plan, host: str, machine: Machine, rules: KernelRules) -> None:
     from actors.block import Block
     from actors.flusher import Flusher
     from actors.fs import Ext4, FileSpec
@@ -199,7 +259,7 @@ def _add_file_side(timed: TimedWorld, host: str, machine: Machine, rules: Kernel
     placed = placed_files(machine)
     for name, fs in machine.filesystems.items():
         disk = machine.disks[fs.device]
-        timed.add(
+        plan.add(
             f"{host}/fs/{name}",
             Ext4,
             rules=rules,
@@ -213,10 +273,10 @@ def _add_file_side(timed: TimedWorld, host: str, machine: Machine, rules: Kernel
             blocks=_blocks(disk, fs),
             stable_writes=disk.stable_writes,
         )
-        timed.add(f"{host}/flusher/{name}", Flusher, rules=rules, fs=f"fs/{name}", chunk=chunk)
+        plan.add(f"{host}/flusher/{name}", Flusher, rules=rules, fs=f"fs/{name}", chunk=chunk)
     for name, disk in _disks(machine).items():
         held = next((fs for fs in machine.filesystems.values() if fs.device == name), None)
-        timed.add(
+        plan.add(
             f"{host}/block/{name}",
             Block,
             blocks=_blocks(disk, held),
@@ -228,20 +288,20 @@ def _add_file_side(timed: TimedWorld, host: str, machine: Machine, rules: Kernel
         )
 
 
-def _add_devices(timed: TimedWorld, host: str, machine: Machine, rules: KernelRules) -> None:
+def _add_devices(plan: Plan, host: str, machine: Machine, rules: KernelRules) -> None:
     from actors.dma import Dma
     from actors.driver import Driver
     from actors.fabric import Fabric
 
     chunk = PAGE_SIZE // machine.chunks
     for name, device in machine.devices.items():
-        timed.add(f"{host}/driver/{name}", Driver, rules=rules)
-        timed.add(f"{host}/dma/{name}", Dma, chunk=chunk, chunk_time=nanoseconds(device.chunk_time))
+        plan.add(f"{host}/driver/{name}", Driver, rules=rules)
+        plan.add(f"{host}/dma/{name}", Dma, chunk=chunk, chunk_time=nanoseconds(device.chunk_time))
     if machine.fabric is not None:
-        timed.add(f"{host}/fabric", Fabric)
+        plan.add(f"{host}/fabric", Fabric)
 
 
-def _add_open_files(timed: TimedWorld, host: str, scenario: Scenario, rules: KernelRules) -> None:
+def _add_open_files(plan: Plan, host: str, scenario: Scenario, rules: KernelRules) -> None:
     """What only programs with the steps for it can reach."""
     used = {type(step) for thread in scenario.threads.values() for step in thread.steps}
     advised = {
@@ -250,7 +310,7 @@ def _add_open_files(timed: TimedWorld, host: str, scenario: Scenario, rules: Ker
     if steps.Collapse in used or "hugepage" in advised:
         from actors.khugepaged import Khugepaged
 
-        timed.add(f"{host}/khugepaged", Khugepaged, rules=rules)
+        plan.add(f"{host}/khugepaged", Khugepaged, rules=rules)
     if scenario.machine.memfds or any(
         type(step) is steps.Mmap and step.shared and not (step.file or step.hugetlb or step.device)
         for thread in scenario.threads.values()
@@ -259,18 +319,18 @@ def _add_open_files(timed: TimedWorld, host: str, scenario: Scenario, rules: Ker
         from actors.fs import Shmem, ShmemSpec
 
         memfds = tuple(ShmemSpec(ino, pages) for _, ino, pages in memfds_of(scenario.machine))
-        timed.add(f"{host}/{SHMEM}", Shmem, rules=rules, chunk=PAGE_SIZE // scenario.machine.chunks, files=memfds)
+        plan.add(f"{host}/{SHMEM}", Shmem, rules=rules, chunk=PAGE_SIZE // scenario.machine.chunks, files=memfds)
     if steps.RegisterBuffers in used:
         from actors.uring import IoUring
 
-        timed.add(f"{host}/io_uring", IoUring, rules=rules, chunk=PAGE_SIZE // scenario.machine.chunks)
+        plan.add(f"{host}/io_uring", IoUring, rules=rules, chunk=PAGE_SIZE // scenario.machine.chunks)
     if steps.Vmsplice in used:
         from actors.pipe import Pipes
 
-        timed.add(f"{host}/pipe", Pipes, rules=rules)
+        plan.add(f"{host}/pipe", Pipes, rules=rules)
 
 
-def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: KernelRules, *, scripted: bool) -> None:
+def _add_processes(plan: Plan, host: str, scenario: Scenario, rules: KernelRules, *, scripted: bool) -> None:
     from actors.process import Process, ProcessSpec, ThreadSpec
 
     machine = scenario.machine
@@ -286,7 +346,7 @@ def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: Kern
             work.setdefault(process, {})[name] = generator
     forked = parents(scenario)
     for process in sorted({*threads, *work}):
-        timed.add(
+        plan.add(
             f"{host}/process/{process}",
             Process,
             rules=rules,
@@ -308,15 +368,13 @@ def _add_processes(timed: TimedWorld, host: str, scenario: Scenario, rules: Kern
         )
 
 
-def _add_script(timed: TimedWorld, scenario: Scenario, *, scripted: bool) -> None:
+def _add_script(plan: Plan, scenario: Scenario) -> None:
     from actors.director import Director
     from actors.observer import Observer
 
-    timed.add(DIRECTOR, Director)
+    plan.add(DIRECTOR, Director)
     for host in hosts(scenario.machine):
-        timed.add(f"{host}/observer", Observer)
-    for name in watched(scenario) if scripted else ():
-        timed.core.watch(name, DIRECTOR, Seen(name))
+        plan.add(f"{host}/observer", Observer)
 
 
 def _disks(machine: Machine) -> dict[str, Disk]:

@@ -37,14 +37,14 @@ class PunchHole(Step, frozen=True, tag=word_of, kw_only=True):
 
 
 class Truncate(Step, frozen=True, tag=word_of, kw_only=True):
-    """ftruncate(2) of a memfd to `pages` pages."""
+    """ftruncate(2) to `pages` pages."""
 
     file: str
     pages: Count
 
 
 class Fallocate(Step, frozen=True, tag=word_of, kw_only=True):
-    """fallocate(2) of a memfd: FALLOC_FL_PUNCH_HOLE, or FALLOC_FL_ZERO_RANGE, which tmpfs does not know."""
+    """fallocate(2): FALLOC_FL_PUNCH_HOLE, or FALLOC_FL_ZERO_RANGE, which memfds do not know."""
 
     file: str
     mode: Literal["punch", "zero"] = "punch"

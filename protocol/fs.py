@@ -112,7 +112,7 @@ class DropCache(Request["Transferred"], frozen=True):
 
 
 class Truncate(Request[Status], frozen=True):
-    """ftruncate(2) to whole pages. From process."""
+    """ftruncate(2) to whole pages. To any file system, from process."""
 
     ino: int
     pages: int
@@ -313,7 +313,7 @@ class FsyncEnd(Tracepoint, frozen=True, tag="fs:fsync_end"):
 
 
 class FileBlock(Tracepoint, frozen=True, tag="fs:map_block"):
-    """A page of a file got a block on the device `block` (an address)."""
+    """A page of a file got a block on the device `block` (an address); lba -1: it is a hole from now on."""
 
     fs: str
     ino: int
@@ -322,6 +322,8 @@ class FileBlock(Tracepoint, frozen=True, tag="fs:map_block"):
     lba: int
 
     def say(self) -> str:
+        if self.lba < 0:
+            return f"inode {self.ino} index {self.index} is a hole"
         return f"inode {self.ino} index {self.index} is block {self.lba} of {self.block}"
 
 

@@ -94,7 +94,8 @@ class ToPin(Request[Done], frozen=True):
 class GrabFolio(Request[Status], frozen=True):
     """try_grab_folio() of slow GUP, under the page-table lock: no speculation; -ENOMEM if the count overflowed.
 
-    pin: FOLL_PIN, else FOLL_GET. holder: who will release it, as "driver/nic".
+    amount: pages of one folio, from `pfn` on. pin: FOLL_PIN, else FOLL_GET. holder: who will release them, as
+    "driver/nic".
     """
 
     pfn: int

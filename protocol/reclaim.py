@@ -89,9 +89,10 @@ class SwappedIn(Message, frozen=True):
 
 
 class SwapFree(Request[Done], frozen=True):
-    """swap_free(): one entry that named `slot` is gone. From mm."""
+    """swap_free(): one entry that named `slot` is gone. From mm. locked: the caller holds the lock of its page."""
 
     slot: int
+    locked: bool = False
 
 
 class SwapDuplicate(Request[Done], frozen=True):

@@ -84,6 +84,31 @@ class AddSeals(Request[Status], frozen=True):
     seals: int
 
 
+class CollapseFile(Request["FileCollapsed"], frozen=True):
+    """collapse_file(): a huge page of 2**order pages in the cache from `index` on. From mm (MADV_COLLAPSE)."""
+
+    ino: int
+    index: int
+    order: int
+
+
+class FileCollapsed(Message, frozen=True):
+    """result: SCAN_* in lower case; pfn: of the huge page if it is "succeed", else -1. Answers CollapseFile."""
+
+    result: str
+    pfn: int = -1
+
+
+class RetractTables(Request[Done], frozen=True):
+    """retract_page_tables(): take out the last-level tables of all mappings of a huge range. From tmpfs, huge page
+    locked, to mm."""
+
+    fs: str
+    ino: int
+    index: int
+
+
 MESSAGES: tuple[type[Message], ...] = (
     ShmemZeroSetup, ShmemFile, EvictShmem, MmapShmem, ShmemMapped, VmaLinked, MappedWritable, AddSeals,
+    CollapseFile, FileCollapsed, RetractTables,
 )  # fmt: skip

@@ -358,8 +358,8 @@ def word(step: type[Step] | Step) -> str:
 
 __all__ = [
     "STEPS", "Advice", "AnyStep", "Byte", "Collapse", "Count", "DirectIo", "DmaRead", "DmaWrite", "Exit",
-    "Fadvise", "Fallocate", "Fork", "Fsync", "Gate", "Idle", "Load", "Madvise", "Migrate", "Mincore", "Mmap", "Mprotect",
-    "Mremap", "Msync", "Munmap", "Name", "Pin", "PinFlag", "PipeRead", "Preempt", "ProcessVm", "PunchHole",
+    "Fadvise", "Fallocate", "Fork", "Fsync", "Gate", "Idle", "Load", "Madvise", "Migrate", "Mincore", "Mmap",
+    "Mprotect", "Mremap", "Msync", "Munmap", "Name", "Pin", "PinFlag", "PipeRead", "Preempt", "ProcessVm", "PunchHole",
     "Read", "RegisterBuffers", "Resume", "Seal", "Serve", "SetDirty", "Setrlimit", "Setuid", "Shrink", "Signal", "Step",
     "Store", "Sync", "SyncFileRange", "Truncate", "Unpin", "Vmsplice", "Wait", "Write", "Writeback", "word",
 ]  # fmt: skip

@@ -6,11 +6,12 @@ from actors.base import handles
 from actors.fs.dio import DirectIos
 from actors.fs.faults import Mkwrite
 from actors.fs.pagetree import Tag
+from actors.fs.truncate import Truncation
 from protocol.fs import FileBlock, FileState, StatFile
 from protocol.kernel import Boot
 
 
-class Ext4(DirectIos, Mkwrite):
+class Ext4(DirectIos, Mkwrite, Truncation):
     """An ext4 with delayed allocation and without a journal; the file system actor of kernels up to 6.12.
 
     block: local name of its device, "block/sda"; blocks: how many it has, each the size of a page. files: what is

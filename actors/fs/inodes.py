@@ -85,11 +85,12 @@ class Space(Entity):
     free = Field(0)
     reserved = Field(0)
     next = Field(0)
-    """Where the search for a free block goes on: nothing is freed in this model, there is no truncate yet."""
+    """Where the search for a free block goes on if none was given back."""
 
     def __init__(self, owner: Owner, blocks: int, used: Iterable[int]) -> None:
         super().__init__(owner, "space")
         self._used = frozenset(used)
+        self.given_back: Map[int, bool] = Map(owner, "freed blocks")
         self.free = blocks - len(self._used)
 
     def reserve(self) -> bool:
@@ -106,8 +107,16 @@ class Space(Entity):
         if reserved:
             self.reserved -= 1
         self.free -= 1
+        for block in self.given_back:
+            self.given_back.pop(block)
+            return block
         block = self.next
         while block in self._used:
             block += 1
         self.next = block + 1
         return block
+
+    def give_back(self, block: int) -> None:
+        """ext4_free_blocks()."""
+        self.given_back[block] = True
+        self.free += 1

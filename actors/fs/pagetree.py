@@ -32,11 +32,12 @@ class PageTree:
     that ran to the end.
     """
 
-    __slots__ = ("_fields", "_indices", "_limit", "_pages", "_recorder", "name")
+    __slots__ = ("_fields", "_indices", "_limit", "_pages", "_recorder", "_size", "name")
 
     def __init__(self, owner: Owner, name: str, size: int) -> None:
         self._recorder = owner.recorder
         self.name = name
+        self._size = size
         self._limit = size
         self._pages: dict[int, int] = {}
         # Sorted, so that a pass over a large file costs its pages once.
@@ -117,6 +118,9 @@ class PageTree:
             del indices[place]
 
     def _wrote(self, kind: str, index: int) -> None:
+        if index >= self._size:
+            # Whether this is the first one there depends on who came before.
+            self._recorder.note(self.name, _BEYOND, READ)
         if index >= self._limit:
             self._limit = index + 1
             self._recorder.note(self.name, _BEYOND, WRITE)

@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
-from actors.base import Entity, Field, Map, Port, chunks_of, handles
+from actors.base import Actor, Entity, Field, Map, Port, chunks_of, handles
+from actors.fs.collapse_file import FileCollapse
 from actors.fs.inodes import FileSpec, Inode
-from actors.fs.pagecache import PageCache
+from actors.fs.pagetree import PageTree
 from actors.rules import KernelRules
 from protocol import fs, memmap
 from protocol.memmap import Page
@@ -57,6 +58,11 @@ class ShmemInode(Inode):
     mapping = Field(0)
     """Calls of mmap(2) between mapping_map_writable() and mapping_unmap_writable()."""
 
+    def __init__(self, actor: Actor, ino: int, pages: int) -> None:
+        super().__init__(actor, FileSpec(ino, "", 0, 0), stable=False)
+        self.size = pages * PAGE_SIZE
+        self.pages = PageTree(actor, f"i_pages {ino}", pages)
+
 
 class _Nameless(Entity):
     """Number of the file of shared anonymous memory that was made last."""
@@ -64,7 +70,7 @@ class _Nameless(Entity):
     last = Field(NAMELESS - 1)
 
 
-class Shmem(PageCache):
+class Shmem(FileCollapse):
     """Pages are not on the LRU: reclaim would have to move them to swap (see limits.md).
 
     chunk: bytes that a copy moves in one step. files: those that have a name."""
@@ -88,9 +94,7 @@ class Shmem(PageCache):
         return inode
 
     def _new_inode(self, ino: int, pages: int) -> None:
-        inode = ShmemInode(self, FileSpec(ino, "", 0, 0), stable=False)
-        inode.size = pages * PAGE_SIZE
-        self.files[ino] = inode
+        self.files[ino] = ShmemInode(self, ino, pages)
 
     # Nameless files
 
@@ -171,7 +175,7 @@ class Shmem(PageCache):
 
     @handles(AddSeals)
     async def add_seals(self, msg: AddSeals) -> Status:
-        """memfd_add_seals(). A reference is a pin for it, whoever has it and whatever for: that cannot be told apart."""
+        """memfd_add_seals(). Any reference is taken for a pin."""
         inode = self.inode(msg.ino)
         async with inode.i_rwsem:
             if inode.seals & Seal.SEAL:
@@ -209,7 +213,7 @@ class Shmem(PageCache):
                 pfn = inode.pages.load(index)
                 if pfn is not None:
                     counts = await self.ask(self.memmap, memmap.ReadCounts(pfn))
-                    if counts.refs - counts.maps != 1:
+                    if counts.refs - counts.maps != await self.cached_of(inode, pfn):
                         held.append(index)
         return held
 
@@ -251,10 +255,12 @@ class Shmem(PageCache):
         page = await self.next_page(inode, first)
         while page.pfn >= 0 and page.index < first + pages:
             await self.lock_page(page.pfn)
-            if inode.pages.load(page.index) == page.pfn:
+            found = inode.pages.load(page.index) == page.pfn
+            if found:
                 await self._remove_page(inode, page.pfn, page.index)
             await self.unlock_and_put(page.pfn)
-            page = await self.next_page(inode, page.index + 1)
+            # Else it went, or it was replaced while we waited: then the other one must go.
+            page = await self.next_page(inode, page.index + found)
         if page.pfn >= 0:
             await self.put_page(page.pfn)
 
@@ -262,12 +268,17 @@ class Shmem(PageCache):
         """truncate_inode_folio(), page locked. No reference is counted (B12)."""
         if (await self.ask(self.memmap, memmap.PageMapped(pfn))).yes:
             await self.ask(self.mm, UnmapRange(self.address, inode.ino, index, 1))
-        was = await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.DIRTY))
+        last = await self.cached_of(inode, pfn) == 1
+        if last:
+            was = await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.DIRTY))
         async with inode.xa:
-            await self.delete_from_cache(inode, pfn, index, "truncate", dirty=bool(was.flags))
+            if last:
+                await self.delete_from_cache(inode, pfn, index, "truncate", dirty=bool(was.flags))
+            else:
+                inode.pages.erase(index)  # the rest of a huge page stays, with all of its memory
         await self.ask(self.memmap, memmap.PutRefs(pfn, 1, "cache"))
 
-    # read(2), write(2)
+    # Bytes
 
     @handles(fs.WriteFile)
     async def write_file(self, msg: fs.WriteFile) -> fs.Transferred:

@@ -75,6 +75,11 @@ class TailPins:
         else:
             self._pins.pop(pfn)
 
+    def add_each(self, head: int, pfns: range, holder: str) -> None:
+        """One reference of each of several pages was taken."""
+        for pfn in pfns if self._kept else ():
+            self.add(head, pfn, holder, 1)
+
     def take(self, pfn: int) -> tuple[tuple[str, int], ...]:
         """(holder, references) of a tail, which becomes a page of its own."""
         return (self._pins.pop(pfn) or ()) if self._kept else ()

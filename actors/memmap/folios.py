@@ -26,8 +26,7 @@ class Folios(References):
         head = self.folio(msg.head)
         self.counts.get(head, msg.amount, "gup", msg.holder)
         if self.frames.order(head):
-            for pfn in range(msg.pfn, msg.pfn + msg.amount):
-                self.tail_pins.add(head, pfn, msg.holder, 1)
+            self.tail_pins.add_each(head, range(msg.pfn, msg.pfn + msg.amount), msg.holder)
         return DONE
 
     @handles(MostMapped)

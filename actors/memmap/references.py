@@ -83,7 +83,7 @@ class References(Pages):
             return Status(-ENOMEM)
         if not msg.pin or not self.counts.counted:
             self.counts.get(pfn, msg.amount, "gup", msg.holder)
-            self.tail_pins.add(pfn, msg.pfn, msg.holder, msg.amount)
+            self.tail_pins.add_each(pfn, range(msg.pfn, msg.pfn + msg.amount), msg.holder)
         elif not self._zero_page_ignored(pfn):
             self.counts.pin(pfn, msg.amount, msg.holder)
         return Status()

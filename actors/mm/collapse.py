@@ -1,5 +1,4 @@
-"""Collapse of small anonymous pages into a huge page: khugepaged and MADV_COLLAPSE (B5). There is no shmem, and files
-are not collapsed."""
+"""Collapse of small anonymous pages into a huge page: khugepaged and MADV_COLLAPSE (B5)."""
 
 from __future__ import annotations
 
@@ -9,6 +8,7 @@ from typing import Final
 import msgspec
 
 from actors.base import handles
+from actors.mm.collapse_file import CollapseFiles
 from actors.mm.core import mapping_ledger
 from actors.mm.faults import Faults
 from actors.mm.spaces import AddressSpace, Vma
@@ -30,6 +30,8 @@ _ERRNO: Final = {
     "page_count": -errno.EAGAIN,
     "page_lock": -errno.EAGAIN,
     "del_page_lru": -errno.EAGAIN,
+    "page_filled": -errno.EAGAIN,
+    "pte_mapped_hugepage": 0,
     "alloc_huge_page_fail": -errno.ENOMEM,
 }
 """madvise_collapse_errno(); -EINVAL for the others."""
@@ -44,7 +46,7 @@ class Old(msgspec.Struct, frozen=True):
     slot: Slot
 
 
-class Collapse(Faults):
+class Collapse(Faults, CollapseFiles):
     """collapse_huge_page(), in the numbers of B5."""
 
     @handles(NextHugeRange)
@@ -63,6 +65,8 @@ class Collapse(Faults):
         space = self.space(msg.mm)
         start = msg.address & -self.tables.span(1)
         result, pfn = await self._collapse(space, start, advised=msg.advised)
+        if result == "vma_check" and msg.advised:
+            result, pfn = await self.collapse_file(space, start)
         self.trace(Collapsed(mm=msg.mm, address=start, pfn=pfn, result=result))
         return Status(_ERRNO.get(result, -errno.EINVAL))
 

@@ -60,7 +60,7 @@ class Faults(Hugetlb, Thp):
         huge = await self.huge_fault(space, vma, address, write=write, unshare=unshare)
         if huge is not None:
             return huge
-        slot = self.tables.make(space, address)
+        slot = await self._pte_alloc(space, vma, address)
         if slot.level:
             return 0  # somebody else had more luck with a huge page
         entry = slot.entry
@@ -87,6 +87,15 @@ class Faults(Hugetlb, Thp):
                 return await self._make_shared_writable(space, vma, slot, entry)
             return await self._break_cow(space, vma, slot, entry, unshare=unshare)
         return 0  # spurious: somebody else was faster
+
+    async def _pte_alloc(self, space: AddressSpace, vma: Vma, address: int) -> Slot:
+        """__pte_alloc(): a last-level table where there is none. Under the pmd lock where a huge page may be on its way
+        there; elsewhere nobody could tell the difference."""
+        pmd = self.tables.make(space, address, 1)
+        if pmd.entry.kind != EntryKind.NONE or not self.suitable(vma, pmd):
+            return self.tables.make(space, address)
+        async with pmd.lock:
+            return self.tables.make(space, address)
 
     async def _anonymous_page(self, space: AddressSpace, vma: Vma, slot: Slot, *, write: bool) -> int:
         """do_anonymous_page(): the zero page for a read, a cleared page for a write."""
@@ -308,7 +317,7 @@ class Faults(Hugetlb, Thp):
                     await self.ask(self.memmap, memmap.ChangeFlags(answer.pfn, set=Page.ANON_EXCLUSIVE))
                 back = Entry(kind=EntryKind.PAGE, target=answer.pfn, young=True)
                 await self.set_entry(space, slot, back, "do_swap_page")
-                await self.ask(self.reclaim, SwapFree(entry.target))
+                await self.ask(self.reclaim, SwapFree(entry.target, locked=True))
         await self.ask(self.memmap, memmap.UnlockPage(answer.pfn))
         if not mapped:
             await self.put_own(answer.pfn, "lookup")

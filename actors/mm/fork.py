@@ -125,6 +125,7 @@ class Fork(Faults, Layout, Thp):
                 spare = (await self.ask(self.memmap, memmap.AllocPages("anon"))).pfn
                 error = ENOMEM if spare < 0 else 0
             elif came is _Copied.SPLIT:
+                await self.wait_split(parent, slots[done])
                 await self.split_huge_pmd(parent, slots[done])
                 parts = self.tables.range(parent, slots[done].start, slots[done].start + self.tables.span(1))
                 error = await self._copy_table(parent, child, vma, list(parts))
@@ -142,7 +143,7 @@ class Fork(Faults, Layout, Thp):
         entry = slot.entry
         if entry.kind in (EntryKind.SWAP, EntryKind.MIGRATION):
             await self._copy_nonpresent(parent, child, slot, there, entry)
-        if entry.kind == EntryKind.TABLE:
+        if entry.kind == EntryKind.TABLE or entry.splitting:
             return _Copied.SPLIT  # reclaim was faster
         if entry.kind != EntryKind.PAGE:
             return _Copied.SHARED

@@ -225,7 +225,7 @@ class Gup(Faults):
         """Step 7: references for the remaining pages of a leaf with one addition, the lock dropped by now: the first
         one keeps the folio. If that fails, the first one goes again."""
         pin = bool(flags & Foll.PIN)
-        grabbed = await self.ask(self.memmap, memmap.GrabFolio(pfn, count, pin, holder))
+        grabbed = await self.ask(self.memmap, memmap.GrabFolio(pfn + 1, count, pin, holder))
         if not grabbed.error:
             return 0
         if pin:

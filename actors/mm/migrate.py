@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -68,7 +69,7 @@ class Migrate(Faults, Split):
         early = self.rules.migrate_order is MigrateOrder.COUNT_FIRST
         alone = not early or await self._only_mapped(pfn)
         if alone:
-            for space, _, address in self.anon_mappings(pfn):
+            for space, _, address in self.in_turn(partial(self.anon_mappings, pfn)):
                 async with rmap_lock(space):
                     slot = self.tables.find(space, address)
                     if slot is not None:
@@ -86,7 +87,7 @@ class Migrate(Faults, Split):
 
     async def _remove_entries(self, pfn: int, now: int) -> None:
         """remove_migration_ptes(): entries for the page where it is now."""
-        for space, vma, address in self.anon_mappings(pfn):
+        for space, vma, address in self.in_turn(partial(self.anon_mappings, pfn)):
             async with rmap_lock(space):
                 slot = self.tables.find(space, address)
                 if slot is None:

@@ -116,6 +116,9 @@ class Rmap(Flush):
                     if pinned.yes:
                         await self.set_entry(space, slot, entry, "try_to_unmap")
                         return False
+                    if not msg.lazyfree:
+                        # A3: the entry in swap remembers it from now on, and fork may take it away from that alone.
+                        await self.ask(self.memmap, memmap.ChangeFlags(msg.pfn, clear=Page.ANON_EXCLUSIVE))
             if entry.dirty:
                 await self.mark_page_dirty(msg.pfn, vma, slot.address, "try_to_unmap")
             if msg.lazyfree and not await self._droppable(msg.pfn):

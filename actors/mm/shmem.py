@@ -1,16 +1,18 @@
-"""Mappings of tmpfs files, which have a life of their own: seals, and nameless files that end with their last mapping."""
+"""Mappings of tmpfs files: seals, and nameless files that end with their last mapping."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
-from actors.base import handles
+from actors.base import Map, Port, handles
 from actors.mm.core import MmCore
 from actors.mm.spaces import AddressSpace, Vma
 from protocol.memory import PAGE_SIZE
 from protocol.message import Flag
 from protocol.mm import Prot
-from protocol.shmem import NAMELESS, SHMEM, EvictShmem, MappedWritable, MmapShmem, ShmemZeroSetup, VmaLinked
+from protocol.shmem import SHMEM, EvictShmem, MappedWritable, MmapShmem, ShmemZeroSetup, VmaLinked
 
 
 def is_shmem(vma: Vma) -> bool:
@@ -21,12 +23,18 @@ def is_shmem(vma: Vma) -> bool:
 class ShmemMappings(MmCore):
     """mmap_lock held for writing."""
 
+    def __init__(self, address: str, port: Port, **options: Any) -> None:
+        super().__init__(address, port, **options)
+        self.nameless: Map[int, bool] = Map(self, "nameless shmem files")
+        """Inodes that their mappings alone keep alive."""
+
     async def map_shmem(self, space: AddressSpace, vma: Vma) -> int:
         """mmap_region() of such a mapping: 0 or -EPERM."""
         tmpfs = self.at(SHMEM)
         if not vma.fs:
             pages = (vma.end - vma.start) // PAGE_SIZE
             vma = replace(vma, fs=SHMEM, ino=(await self.ask(tmpfs, ShmemZeroSetup(pages))).ino)
+            self.nameless[vma.ino] = True
         mapped = await self.ask(tmpfs, MmapShmem(vma.ino, vma.shared, bool(vma.prot & Prot.WRITE)))
         if mapped.error:
             return mapped.error
@@ -36,8 +44,9 @@ class ShmemMappings(MmCore):
         return 0
 
     async def close_shmem(self, vma: Vma) -> None:
-        """fput(): a mapping is gone with its entries. A nameless file goes with the last one."""
-        if vma.ino >= NAMELESS and not self._mappings_of(vma.fs, vma.ino):
+        """fput(): a mapping is gone with its entries. A nameless file goes with the last one; two may be the last."""
+        if vma.ino in self.nameless and not self._mappings_of(vma.fs, vma.ino):
+            self.nameless.pop(vma.ino)
             await self.ask(self.at(vma.fs), EvictShmem(vma.ino))
 
     @handles(MappedWritable)

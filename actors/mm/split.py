@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -56,6 +57,7 @@ class Split(Thp):
         if self.rules.thp_split is not ThpSplit.SPLITTING_BIT:
             await super().split_huge_pmd(space, slot, freeze=freeze)
             return
+        await self.wait_split(space, slot)
         async with slot.lock:
             head = slot.entry.target
             if not slot.level or slot.entry.kind != EntryKind.PAGE:
@@ -93,12 +95,12 @@ class Split(Thp):
     async def _unmap_folio(self, folio: Folio) -> None:
         """unmap_folio(): try_to_migrate() of each mapping. What a device may be using stays mapped, and the freeze
         fails."""
-        for space, _, address in self.anon_mappings(folio.head):
+        for space, _, address in self.in_turn(partial(self.anon_mappings, folio.head)):
             slot = self.tables.leaf(space, address)
             if slot.level and slot.entry.target == folio.head:
                 await self.split_huge_pmd(space, slot, freeze=True)
         for pfn in _pfns(folio):
-            for space, _, address in self.anon_mappings(pfn):
+            for space, _, address in self.in_turn(partial(self.anon_mappings, pfn)):
                 small = self.tables.find(space, address)
                 if small is not None:
                     await self.migrate_entry(space, small, pfn)
@@ -125,7 +127,7 @@ class Split(Thp):
     async def _remap_folio(self, folio: Folio) -> None:
         """remap_page(): remove_migration_ptes()."""
         for pfn in _pfns(folio):
-            for space, vma, address in self.anon_mappings(pfn):
+            for space, vma, address in self.in_turn(partial(self.anon_mappings, pfn)):
                 slot = self.tables.find(space, address)
                 if slot is None:
                     continue

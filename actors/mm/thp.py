@@ -62,7 +62,7 @@ class Thp(MmCore):
         slot = self.tables.make(space, address, 1)
         entry = slot.entry
         if entry.kind == EntryKind.NONE:
-            return await self._anonymous_huge_page(space, vma, slot) if self._suitable(vma, slot) else None
+            return await self._anonymous_huge_page(space, vma, slot) if self.suitable(vma, slot) else None
         if entry.kind != EntryKind.PAGE:
             return None
         if entry.splitting:
@@ -77,7 +77,7 @@ class Thp(MmCore):
                 await self.set_entry(space, slot, made, "do_huge_pmd_numa_page")
         return 0
 
-    def _suitable(self, vma: Vma, slot: Slot) -> bool:
+    def suitable(self, vma: Vma, slot: Slot) -> bool:
         """thp_vma_allowable_order(), thp_vma_suitable_order()."""
         if vma.fs or vma.shared or self.rules.thp_enabled is ThpEnabled.NEVER:
             return False

@@ -53,7 +53,7 @@ class Swap(Lru):
         """The page could not be unmapped: if no entry names its slot, it leaves the swap cache again."""
         slot = self._slot_of.get(pfn, -1)
         if slot >= 0 and not self._entries.get(slot, 0):
-            await self._drop_entry(slot)
+            await self._drop_entry(slot, locked=True)
 
     async def write_to_swap(self, pfn: int, slot: int) -> None:
         """swap_writepage(), waited for: the device reads the live page."""
@@ -111,7 +111,7 @@ class Swap(Lru):
 
     @handles(SwapFree)
     async def swap_free(self, msg: SwapFree) -> Done:
-        await self._drop_entry(msg.slot)
+        await self._drop_entry(msg.slot, locked=msg.locked)
         return DONE
 
     @handles(SwapDuplicate)
@@ -124,17 +124,24 @@ class Swap(Lru):
         slot = self._slot_of.get(msg.pfn, -1)
         return SwapUsers(self._entries.get(slot, 0) if slot >= 0 else 0)
 
-    async def _drop_entry(self, slot: int) -> None:
-        """swap_free() and, for the last entry, delete_from_swap_cache(): the slot is free again."""
-        left = self._entries.get(slot, 0) - 1
-        if left > 0:
-            self._entries[slot] = left
-            return
-        self._entries.pop(slot)
-        pfn = self._cached.pop(slot)
-        if pfn is not None:
+    async def _drop_entry(self, slot: int, *, locked: bool) -> None:
+        """swap_free() and, for the last entry, delete_from_swap_cache(): the slot is free again. Not if somebody else
+        is at work on the page (__try_to_reclaim_swap): reclaim may be about to write it to this very slot."""
+        async with self._lock:
+            left = self._entries.get(slot, 0) - 1
+            pfn = self._cached.get(slot, -1)
+            busy = left <= 0 <= pfn and not locked and not (await self.ask(self.memmap, memmap.TryLockPage(pfn))).yes
+            if left > 0 or busy:
+                self._entries[slot] = max(left, 0)
+                return
+            self._entries.pop(slot)
+            if pfn < 0:
+                return
+            self._cached.pop(slot)
             self._slot_of.pop(pfn)
             await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.SWAPCACHE))
+            if not locked:
+                await self.ask(self.memmap, memmap.UnlockPage(pfn))
             await self.ask(self.memmap, memmap.PutRefs(pfn, 1, "cache"))
 
     async def _submit(self, slot: int, pfn: int, *, write: bool) -> int:

@@ -14,7 +14,7 @@ class Checker(Protocol):
     """Reads tracepoints, and nothing else, in their order; so it says the same live and over a stored trace.
 
     kind: of the violations that it reports. reads: the tracepoints that it wants (twice is as good as once); it is
-    fed no others.
+    fed no others. One with a class variable `models: tuple[type[Model], ...]` is made with one of each.
     """
 
     kind: ClassVar[str]

@@ -10,9 +10,8 @@ from zlib import crc32
 
 import msgspec
 
-from gupsim.checkers.names import FileKey, FrameKey, PageKey, frame_key, short
+from gupsim.checkers.names import FileKey, FrameKey, PageKey, frame_key, host_of, short
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.block import BlockInit, BlockWrite
 from protocol.fs import FileBlock
 from protocol.memmap import PageAlloc, PageFlags, PageMapping
@@ -269,8 +268,11 @@ class Content:
         before = self.blocks.get(page)
         if before is not None and self._owners.get((host, before[0], before[1])) == page:
             del self._owners[host, before[0], before[1]]
-        self.blocks[page] = (device, point.lba, event.index)
-        self._owners[host, device, point.lba] = page
+        if point.lba < 0:
+            self.blocks.pop(page, None)
+        else:
+            self.blocks[page] = (device, point.lba, event.index)
+            self._owners[host, device, point.lba] = page
         frame = self.pages.get(page)
         if frame is not None:
             for number, chunk in frame.chunks.items():

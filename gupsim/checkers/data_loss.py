@@ -8,11 +8,10 @@ from typing import ClassVar
 from gupsim.checkers.content import ZEROED, Chunk, Content, Frame, Write
 from gupsim.checkers.dirty_state import DirtyHistories
 from gupsim.checkers.holds import Holds
-from gupsim.checkers.names import PageKey, frame_key, is_device, short
-from gupsim.checkers.routing import routes
+from gupsim.checkers.names import PageKey, frame_key, host_of, is_device, short
+from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.fs import CacheDrop, FsyncBegin, FsyncEnd
 from protocol.message import Tracepoint
 
@@ -26,20 +25,13 @@ class DataLoss:
     """
 
     kind: ClassVar[str] = "data-loss"
-    reads: ClassVar[tuple[type[Tracepoint], ...]] = (
-        *Content.reads,
-        *Holds.reads,
-        *DirtyHistories.reads,
-        FsyncBegin,
-        FsyncEnd,
-        CacheDrop,
-    )
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (FsyncBegin, FsyncEnd, CacheDrop)
+    models: ClassVar[tuple[type[Model], ...]] = (Content, Holds, DirtyHistories)
 
-    def __init__(self) -> None:
-        self._content = Content()
-        self._holds = Holds()
-        self._dirty = DirtyHistories()
-        self._routes = routes(self._content, self._holds, self._dirty)
+    def __init__(self, content: Content, holds: Holds, dirty: DirtyHistories) -> None:
+        self._content = content
+        self._holds = holds
+        self._dirty = dirty
         self._begun: dict[tuple[str, str, str, int], int] = {}
         self._reported: dict[PageKey, int] = {}
 
@@ -55,9 +47,6 @@ class DataLoss:
                 return list(self._synced(event, point, began))
         elif kind is CacheDrop:
             return list(self._dropped(event, point))
-        else:
-            for feed in self._routes.get(kind, ()):
-                feed(event)
         return ()
 
     def finish(self, end_time: int) -> Iterable[Violation]:

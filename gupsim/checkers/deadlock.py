@@ -45,20 +45,21 @@ class Deadlocks:
     def feed(self, event: Event) -> Iterable[Violation]:
         """Take the next event. A cycle is reported at the end, if it is still there."""
         point = event.point
-        if isinstance(point, ContextLost):
+        kind = type(point)
+        if kind is ContextLost:
             self._lost[point.context] = event
             return ()
-        if isinstance(point, KernelBug):
+        if kind is KernelBug:
             self._bugs[event.context] = event
             return ()
         cycle = self._graph.feed(event.actor, point)
         if cycle:
             self._closed.setdefault(cycle, event)
-        if isinstance(point, LockContended):
+        if kind is LockContended:
             self._contended[event.actor, point.lock, point.waiter] = event
-        elif isinstance(point, LockGranted):
+        elif kind is LockGranted:
             self._contended.pop((event.actor, point.lock, point.holder), None)
-        elif isinstance(point, Stuck):
+        elif kind is Stuck:
             self._stuck[event.actor, point.context] = event
         return ()
 

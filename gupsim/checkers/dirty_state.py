@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from gupsim.checkers.names import FrameKey, frame_key
 from gupsim.trace.records import Event
@@ -10,6 +10,8 @@ from protocol.flusher import WritebackEnd, WritebackSkip, WritebackStart
 from protocol.fs import DiscardDirty, PageMkwriteDone, SetPageDirtyDone
 from protocol.memmap import Page, PageAlloc, PageFlags
 from protocol.message import Tracepoint
+
+_DIRTY: Final = int(Page.DIRTY)
 
 
 class DirtyHistory:
@@ -53,7 +55,9 @@ class DirtyHistories:
         if kind is PageAlloc:
             self._pages.pop(key, None)
             return
-        page = self._pages.setdefault(key, DirtyHistory())
+        page = self._pages.get(key)
+        if page is None:
+            page = self._pages[key] = DirtyHistory()
         at = event.index
         if kind is SetPageDirtyDone:
             page.marked, page.by = at, point.by
@@ -61,7 +65,7 @@ class DirtyHistories:
             if not point.error:
                 page.marked, page.by = at, "page_mkwrite"
         elif kind is PageFlags:
-            if point.set & Page.DIRTY:
+            if point.set & _DIRTY:
                 page.flagged = at
         elif kind is WritebackStart:
             page.started = at

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from gupsim.checkers.names import FrameKey, frame_key, short
+from gupsim.checkers.names import FrameKey, frame_key, host_of, short
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.dma import DmaAccess, DmaEnd, DmaStart
 from protocol.memmap import PageAlloc, PageFree
 from protocol.message import Tracepoint

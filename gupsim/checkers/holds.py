@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from gupsim.checkers.ledger import GUP_KINDS
-from gupsim.checkers.names import FrameKey, frame_key, short, without_host
+from gupsim.checkers.names import FrameKey, frame_key, host_of, short, without_host
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.driver import Registered, Released
 from protocol.memmap import PageFree, PageGet, PagePut
 from protocol.message import Tracepoint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from gupsim.checkers.names import FrameKey, frame_key, without_host
 from gupsim.trace.records import Event
@@ -47,6 +47,10 @@ class Holders:
             self.gup.pop((holder, kind), None)
 
 
+_NOTHING: Final = Holders()
+"""Of a page of which nothing is known; nobody adds to it."""
+
+
 class Mismatch:
     """A reference was dropped with a call that is not the partner of the one that took it.
 
@@ -70,27 +74,32 @@ class Ledger:
 
     def __init__(self) -> None:
         self.pages: dict[FrameKey, Holders] = {}
-        self.freed = Holders()
+        self.freed = _NOTHING
         """What the page that was freed last still had."""
+        self.mismatch: Mismatch | None = None
+        """What is wrong with the last put, if anything is."""
 
     def of(self, key: FrameKey) -> Holders:
         """The references of a page; an empty record if nothing is known."""
-        return self.pages.get(key) or Holders()
+        return self.pages.get(key, _NOTHING)
 
-    def feed(self, event: Event) -> Mismatch | None:
-        """Take one event; says if it drops what its holder did not have."""
+    def feed(self, event: Event) -> None:
+        """Take one event."""
         point = event.point
         kind = type(point)
         if kind is PageGet:
             self._page(event).add(without_host(event, point.holder), point.kind, point.amount)
         elif kind is PagePut:
-            return self._put(event, point)
+            self.mismatch = self._put(event, point)
         elif kind is PageFree:
-            self.freed = self.pages.pop(frame_key(event, point.pfn), Holders())
-        return None
+            self.freed = self.pages.pop(frame_key(event, point.pfn), _NOTHING)
 
     def _page(self, event: Event) -> Holders:
-        return self.pages.setdefault(frame_key(event, event.point.pfn), Holders())
+        key = frame_key(event, event.point.pfn)
+        page = self.pages.get(key)
+        if page is None:
+            page = self.pages[key] = Holders()
+        return page
 
     def _put(self, event: Event, point: PagePut) -> Mismatch | None:
         page = self._page(event)

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from gupsim.checkers.ledger import Ledger
 from gupsim.checkers.names import frame_key
+from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
 from protocol.memmap import MaybePinnedAsked
@@ -20,17 +21,15 @@ class MisidentifiedPins:
     """Compares each answer of folio_maybe_dma_pinned() with the ledger of FOLL_PIN references."""
 
     kind: ClassVar[str] = "misidentified-pin"
-    reads: ClassVar[tuple[type[Tracepoint], ...]] = (*Ledger.reads, MaybePinnedAsked)
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (MaybePinnedAsked,)
+    models: ClassVar[tuple[type[Model], ...]] = (Ledger,)
 
-    def __init__(self) -> None:
-        self._ledger = Ledger()
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
     def feed(self, event: Event) -> Iterable[Violation]:
         """Take the next event."""
         point = event.point
-        if type(point) is not MaybePinnedAsked:
-            self._ledger.feed(event)
-            return ()
         holders = self._ledger.of(frame_key(event, point.pfn))
         if point.answer or not holders.pins:
             return ()

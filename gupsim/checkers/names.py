@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import functools
+from typing import Final, TypeAlias
 
 from gupsim.trace.records import Event
-from protocol.address import host_of
+from protocol import address
+
+host_of: Final = functools.lru_cache(maxsize=1024)(address.host_of)
+"""The host of an address. A world has some dozens of addresses and asks a hundred times in each execution."""
 
 FrameKey: TypeAlias = tuple[str, int]
 """(host, pfn): frame 7 of one host is not frame 7 of another."""
@@ -22,6 +26,7 @@ def frame_key(event: Event, pfn: int) -> FrameKey:
     return host_of(event.actor), pfn
 
 
+@functools.lru_cache(maxsize=1024)
 def short(name: str) -> str:
     """ "h0/fs/ext4" and "fs/ext4" are both "ext4"."""
     return name.rpartition("/")[2]

@@ -8,10 +8,9 @@ from typing import ClassVar, TypeAlias
 import msgspec
 
 from gupsim.checkers.ledger import GUP_KINDS
-from gupsim.checkers.names import FrameKey, frame_key, without_host
+from gupsim.checkers.names import FrameKey, frame_key, host_of, without_host
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.folio import FolioSplit
 from protocol.gup import PageReplaced
 from protocol.memmap import PageAlloc, PageFree, PagePut
@@ -23,7 +22,7 @@ from protocol.pagetable import EntryChanged
 _Address: TypeAlias = tuple[str, str, int]
 """(host, mm, address of a page)."""
 
-BY_USER = ("munmap", "madvise", "mremap", "exit", "move_huge_pmd")
+BY_USER = ("munmap", "madvise", "mremap", "move_ptes", "exit")
 """Functions that take an entry away because the process asked for it."""
 
 

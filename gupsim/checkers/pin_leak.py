@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from gupsim.checkers.ledger import Ledger
-from gupsim.checkers.names import without_host
+from gupsim.checkers.names import host_of, without_host
+from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.driver import Registered, Released
 from protocol.message import Tracepoint
 from protocol.process import ProcessExit, ProcessForked
@@ -40,16 +40,11 @@ class PinLeaks:
     """
 
     kind: ClassVar[str] = "pin-leak"
-    reads: ClassVar[tuple[type[Tracepoint], ...]] = (
-        *Ledger.reads,
-        Registered,
-        Released,
-        ProcessForked,
-        ProcessExit,
-    )
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (Registered, Released, ProcessForked, ProcessExit)
+    models: ClassVar[tuple[type[Model], ...]] = (Ledger,)
 
-    def __init__(self) -> None:
-        self._ledger = Ledger()
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._open: dict[tuple[str, str, int], Registration] = {}
         self._sharers: dict[tuple[str, str, str], set[str]] = {}
         """(host, driver, owner) -> processes that have the owner's file open, if fork made them several."""
@@ -72,8 +67,6 @@ class PinLeaks:
             self._fork(event, point)
         elif kind is ProcessExit:
             self._exit(event, point)
-        else:
-            self._ledger.feed(event)
         return ()
 
     def finish(self, end_time: int) -> Iterable[Violation]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from gupsim.checkers.ledger import GUP_KINDS, Ledger, Mismatch
 from gupsim.checkers.names import FrameKey, frame_key
+from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
-from protocol.memmap import PIN_BIAS, Page, PageBadCount, PageFlags, PageFree, PageGet
+from protocol.memmap import PIN_BIAS, Page, PageBadCount, PageFlags, PageFree, PageGet, PagePut
 from protocol.message import Tracepoint
+
+_RESERVED: Final = int(Page.RESERVED)
 
 
 class Refcounts:
@@ -22,9 +25,10 @@ class Refcounts:
 
     kind: ClassVar[str] = "refcount"
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (*Ledger.reads, PageBadCount, PageFlags)
+    models: ClassVar[tuple[type[Model], ...]] = (Ledger,)
 
-    def __init__(self) -> None:
-        self._ledger = Ledger()
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._bad: set[tuple[FrameKey, str]] = set()
         """Pages whose count is out of range: every later put would say it again."""
         self._unmanaged: set[FrameKey] = set()
@@ -33,24 +37,27 @@ class Refcounts:
     def feed(self, event: Event) -> Iterable[Violation]:
         """Take the next event."""
         point = event.point
-        if type(point) is PageBadCount:
+        kind = type(point)
+        if kind is PageFlags:
+            if point.set & _RESERVED:
+                self._unmanaged.add(frame_key(event, point.pfn))
+            return ()
+        if kind is PagePut:
+            mismatch = self._ledger.mismatch
+            if mismatch is None:
+                return ()
+            message = _explain(point.pfn, mismatch)
+            return (violation(self.kind, event, message, _holder_address(event, mismatch.holder), pfn=point.pfn),)
+        if kind is PageBadCount:
             bad = (frame_key(event, point.pfn), point.what)
             if bad in self._bad:
                 return ()
             self._bad.add(bad)
             message = f"the refcount of page {point.pfn} went out of its range ({point.what}): it is {point.refs} now"
             return (violation(self.kind, event, message, pfn=point.pfn),)
-        if type(point) is PageFlags:
-            if point.set & Page.RESERVED:
-                self._unmanaged.add(frame_key(event, point.pfn))
-            return ()
-        mismatch = self._ledger.feed(event)
-        if mismatch is not None:
-            message = _explain(point.pfn, mismatch)
-            return (violation(self.kind, event, message, _holder_address(event, mismatch.holder), pfn=point.pfn),)
-        if type(point) is PageFree:
+        if kind is PageFree:
             return self._freed(event, point)
-        if type(point) is PageGet and point.kind in GUP_KINDS and frame_key(event, point.pfn) in self._unmanaged:
+        if kind is PageGet and point.kind in GUP_KINDS and frame_key(event, point.pfn) in self._unmanaged:
             who = point.holder or "the kernel"
             message = f"{who} took a reference on page {point.pfn}, which is no page of memory: it has no count to keep"
             return (violation(self.kind, event, message, _holder_address(event, point.holder), pfn=point.pfn),)

@@ -8,10 +8,9 @@ from typing import ClassVar, TypeAlias
 
 from msgspec.structs import replace
 
-from gupsim.checkers.names import FrameKey, frame_key
+from gupsim.checkers.names import FrameKey, frame_key, host_of
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.cpu import CpuAccess, TlbFlush, TlbSpared
 from protocol.memmap import PageAlloc, PageFree
 from protocol.memory import PAGE_SIZE

@@ -8,10 +8,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from gupsim.checkers.ledger import GUP_KINDS
-from gupsim.checkers.names import FrameKey
+from gupsim.checkers.names import FrameKey, host_of
 from gupsim.checkers.violation import Violation
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.block import BlockChecksum, BlockRead, BlockWrite
 from protocol.cpu import CpuAccess, IrqOff, IrqOn, TlbFlush
 from protocol.dma import DmaAccess, DmaEnd, DmaStart

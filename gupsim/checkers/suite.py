@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gupsim.checkers.checker import Checker
 from gupsim.checkers.data_loss import DataLoss
@@ -15,6 +15,7 @@ from gupsim.checkers.misidentified_pin import MisidentifiedPins
 from gupsim.checkers.pin_incoherent import PinIncoherent
 from gupsim.checkers.pin_leak import PinLeaks
 from gupsim.checkers.refcount import Refcounts
+from gupsim.checkers.routing import Model, routes
 from gupsim.checkers.stale_tlb import StaleTlb
 from gupsim.checkers.story import Stories
 from gupsim.checkers.table_use_after_free import TableUseAfterFree
@@ -52,20 +53,26 @@ class Suite:
 
     def __init__(self, checkers: Iterable[type[Checker]] = ALL_CHECKERS, *, stories: bool = True) -> None:
         self.violations: list[Violation] = []
-        self.checkers = [make() for make in checkers]
         self._stories = Stories() if stories else None
-        self._readers: dict[type[Tracepoint], list[Checker]] = {}
-        for checker in self.checkers:
-            for kind in dict.fromkeys(checker.reads):
-                self._readers.setdefault(kind, []).append(checker)
+        models: dict[type[Model], Model] = {}
+        self.checkers = [_made(kind, models) for kind in checkers]
+        self._routes: dict[type[Tracepoint], tuple[Callable[[Event], Any], ...]]
+        self._routes = routes(*models.values(), *self.checkers)
+
+    @property
+    def reads(self) -> Container[type[Tracepoint]] | None:
+        """The tracepoints that anybody here reads; None if that is all of them."""
+        return self._routes if self._stories is None else None
 
     def feed(self, event: Event) -> None:
         """Take the next event."""
         if self._stories is not None:
             self._stories.feed(event)
-        for checker in self._readers.get(type(event.point), ()):
-            for found in checker.feed(event):
-                self._add(found)
+        for feed in self._routes.get(type(event.point), ()):
+            violations = feed(event)
+            if violations:
+                for found in violations:
+                    self._add(found)
 
     def finish(self, end_time: int) -> list[Violation]:
         """The history ended at `end_time` (ns): all violations in the order in which they were seen."""
@@ -76,6 +83,15 @@ class Suite:
 
     def _add(self, found: Violation) -> None:
         self.violations.append(self._stories.tell(found) if self._stories is not None else found)
+
+
+def _made(kind: type[Checker], models: dict[type[Model], Model]) -> Checker:
+    """A checker, with the models that it shares with others."""
+    needs: tuple[type[Model], ...] = getattr(kind, "models", ())
+    for need in needs:
+        if need not in models:
+            models[need] = need()
+    return kind(*[models[need] for need in needs])
 
 
 def check_events(events: Iterable[Event], end_time: int | None = None) -> list[Violation]:

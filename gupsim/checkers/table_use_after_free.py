@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
+from gupsim.checkers.names import host_of
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.cpu import IrqOff, LazyMode, TlbFlush, TlbSpared, VcpuState
 from protocol.message import Tracepoint
 from protocol.mm import MmLayout

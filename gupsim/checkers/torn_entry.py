@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from gupsim.checkers.names import without_host
+from gupsim.checkers.names import host_of, without_host
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.memory import PAGE_SIZE
 from protocol.message import Tracepoint
 from protocol.mm import PagesPinned

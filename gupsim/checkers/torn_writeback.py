@@ -7,11 +7,10 @@ from typing import ClassVar
 
 from gupsim.checkers.content import Content, Frame
 from gupsim.checkers.holds import Holds
-from gupsim.checkers.names import FrameKey, PageKey, frame_key, is_device, short
-from gupsim.checkers.routing import routes
+from gupsim.checkers.names import FrameKey, PageKey, frame_key, host_of, is_device, short
+from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
-from protocol.address import host_of
 from protocol.block import BlockChecksum, BlockWrite
 from protocol.flusher import WritebackBounce, WritebackSkip, WritebackStart
 from protocol.fs import CacheDrop, DiscardDirty, FsyncBegin, FsyncEnd
@@ -77,9 +76,10 @@ class TornWriteback:
 
     kind: ClassVar[str] = "torn-writeback"
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (
-        *Content.reads,
-        *Holds.reads,
         MemoryRead,
+        MemoryWrite,
+        MemoryZero,
+        BlockWrite,
         BlockChecksum,
         WritebackStart,
         WritebackBounce,
@@ -90,11 +90,11 @@ class TornWriteback:
         FsyncEnd,
         CacheDrop,
     )
+    models: ClassVar[tuple[type[Model], ...]] = (Content, Holds)
 
-    def __init__(self) -> None:
-        self._content = Content()
-        self._holds = Holds()
-        self._routes = routes(self._content, self._holds)
+    def __init__(self, content: Content, holds: Holds) -> None:
+        self._content = content
+        self._holds = holds
         self._windows: dict[FrameKey, Window] = {}
         self._cleaned: dict[FrameKey, Window] = {}
         """From page_mkclean until the block is stored: what the snapshot of a bounce page may show."""
@@ -129,8 +129,6 @@ class TornWriteback:
             found = list(self._synced(event, point))
         elif kind is CacheDrop:
             found = list(self._dropped(event, point))
-        for feed in self._routes.get(kind, ()):
-            feed(event)
         return found
 
     def finish(self, end_time: int) -> Iterable[Violation]:
@@ -211,7 +209,9 @@ class TornWriteback:
 
     def _dropped(self, event: Event, point: CacheDrop) -> Iterator[Violation]:
         page = (host_of(event.actor), short(point.fs), point.ino, point.index)
-        if not point.dirty and point.why != "truncate" and page in self._torn:
+        if point.why == "truncate":
+            self._torn.pop(page, None)
+        elif not point.dirty and page in self._torn:
             yield self._mixture(event, page, f"{point.why} dropped the page, which was clean, from memory")
 
     def _bad_checksum(self, event: Event, point: BlockWrite, writers: set[str]) -> Violation:

@@ -15,9 +15,9 @@ _HUGE = 512
 class Mapping(msgspec.Struct):
     """A named mapping.
 
-    pages: its size. shmem: of tmpfs. huge: made of huge pages, or MADV_HUGEPAGE was asked for. untouched: numbers of the whole huge
+    pages: its size. huge: made of huge pages, or MADV_HUGEPAGE was asked for. untouched: numbers of the whole huge
     ranges in which nobody has touched a page yet. There a read would map the huge zero page, which the model does not
-    have: a case that would meet it is unsupported.
+    have: a case that would meet it is unsupported. shmem: of tmpfs.
     """
 
     pages: int

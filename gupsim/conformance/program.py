@@ -66,8 +66,9 @@ class Program(msgspec.Struct, frozen=True):
 
     actors: name in the model of each process, the first of which is there from the beginning. steps: of each, in order;
     the first process plays what comes before its first action at once. actions: one for each step of the case. files:
-    (name, pages) that are there at boot, 0 pages for one that will be written; memfds: the same of tmpfs. holds: files of a page each, on served
-    disks of their own. blocks: that the disk must have. frames: of memory; swap: pages of it."""
+    (name, pages) that are there at boot, 0 pages for one that will be written; memfds: the same of tmpfs. holds: files
+    of a page each, on served disks of their own. blocks: that the disk must have. frames: of memory; swap: pages of
+    it."""
 
     actors: dict[str, str]
     steps: dict[str, tuple[AnyStep, ...]]

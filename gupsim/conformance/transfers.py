@@ -55,9 +55,8 @@ class TransferOperations(Translation):
         if args.mode not in ("punch", "zero"):
             raise Unsupported(f"fallocate: no file system can {args.mode} a range")
         if not memfd:
-            file: str = self.shmem(args.obj, "fallocate")
             mode: Literal["punch", "zero"] = "punch" if args.mode == "punch" else "zero"
-            step = steps.Fallocate(file=file, mode=mode, page=args.page, pages=args.pages)
+            step = steps.Fallocate(file=self.file(args.obj), mode=mode, page=args.page, pages=args.pages)
             return self.played(step, says=says.plain)
         if args.mode != "punch":
             raise Unsupported("fallocate: huge pages can be punched out, and nothing else")
@@ -66,11 +65,13 @@ class TransferOperations(Translation):
         return self.played(steps.PunchHole(memfd=memfd, page=args.page, pages=args.pages), says=says.plain)
 
     def truncate(self, args: v.Truncate) -> Action:
-        step = steps.Truncate(file=self.shmem(args.obj, "truncate"), pages=args.pages)
+        step = steps.Truncate(file=self.file(args.obj), pages=args.pages)
         return self.played(step, says=says.plain)
 
     def seal(self, args: v.Seal) -> Action:
-        step = steps.Seal(file=self.shmem(args.obj, "seal"), seals=(args.seals,))
+        if not self.object(args.obj).shmem:
+            raise self.wrong(f"{args.obj!r} cannot be sealed")
+        step = steps.Seal(file=self.file(args.obj), seals=(args.seals,))
         return self.played(step, says=says.plain)
 
     def pin(self, args: v.Pin) -> Action:
@@ -163,7 +164,7 @@ class TransferOperations(Translation):
         return self.played(steps.Fadvise(file=self.file(args.obj)), says=says.ok)
 
     def _memfd(self, args: v.Open) -> Action:
-        """Its pages come one by one however it is written: tmpfs has no large folios unless it is mounted with huge=."""
+        """Its pages come one by one however it is written, as without the mount option huge=."""
         file = f"memfd{len(self.memfds)}"
         self.here.objects[args.name] = Object(file, shmem=True)
         self.memfds.append((file, args.pages))

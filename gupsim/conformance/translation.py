@@ -112,13 +112,6 @@ class Translation:
             raise Unsupported("a memfd of huge pages can be mapped and punched, and nothing else")
         return found.file
 
-    def shmem(self, name: str, op: str) -> str:
-        """The file of the model that a memfd is."""
-        found = self.object(name)
-        if not found.shmem:
-            raise Unsupported(f"{op}: no file system can do that, but tmpfs")
-        return found.file
-
     def pinned(self, name: str) -> str:
         """A pin that an earlier step made or tried to make."""
         if name not in self.here.pins:

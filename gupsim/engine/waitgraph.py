@@ -65,10 +65,12 @@ class WaitGraph:
         if isinstance(point, Stuck):
             self._stuck.append((actor, point))
             return ()
-        if not isinstance(point, LockContended | LockGranted | LockReleased):
+        if not isinstance(point, (LockContended, LockGranted, LockReleased)):
             return ()
         key = (actor, point.lock)
-        lock = self._locks.setdefault(key, _Contended())
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = _Contended()
         if isinstance(point, LockContended):
             lock.holders = list(point.holders)
             lock.queue.append(point.waiter)
@@ -119,6 +121,8 @@ class WaitGraph:
         ]
 
     def _new_cycle(self, lock: _Contended) -> tuple[Edge, ...]:
+        if len(self._locks) == 1 and not any(holder in lock.queue for holder in lock.holders):
+            return ()  # nobody waits who is waited for, except in one queue, and that has an order
         for waiter in lock.queue:
             cycle = self._cycle(waiter)
             if cycle and cycle not in self._reported:

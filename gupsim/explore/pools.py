@@ -64,8 +64,9 @@ def dask(address: str) -> Executor:
         client: Any = Client(address, timeout="3s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise ExploreError(f"--dask: no scheduler answers at {address}: {error}") from None
-    # If the scheduler dies it would say so with three tracebacks; `Window` says it in a line.
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    # If the scheduler dies they would say so with tracebacks, as many as were at work; `Window` says it in a line.
+    for talker in ("distributed", "distributed.client", "tornado", "tornado.application"):
+        logging.getLogger(talker).setLevel(logging.CRITICAL)
     return _OnDask(client)
 
 

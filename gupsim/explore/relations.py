@@ -38,8 +38,8 @@ from typing import Any, Final, TypeAlias
 
 from actors.base.footprint import COMMUTE, READ, WRITE
 from gupsim.checkers.ledger import GUP_KINDS
+from gupsim.checkers.names import host_of
 from gupsim.engine.port import ActorPort
-from protocol.address import host_of
 from protocol.block import BlockWrite
 from protocol.cpu import CpuAccess
 from protocol.dma import DmaAccess, DmaStart

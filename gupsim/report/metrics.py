@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
+from gupsim.checkers.content import Content
+from gupsim.checkers.holds import Holds
 from gupsim.checkers.ledger import Ledger
 from gupsim.checkers.names import frame_key
 from gupsim.checkers.pin_incoherent import PinIncoherent
+from gupsim.checkers.routing import routes
 from gupsim.checkers.torn_writeback import TornWriteback
 from gupsim.trace.records import Event
 from protocol.director import DIRECTOR
@@ -15,7 +18,7 @@ from protocol.driver import Registered, Released
 from protocol.engine import Stuck
 from protocol.fs import FsyncEnd, SetPageDirtyDone
 from protocol.kernel import KernelBug
-from protocol.memmap import MaybePinnedAsked, PageFree, PageGet, PagePut
+from protocol.memmap import MaybePinnedAsked
 from protocol.message import Tracepoint
 from protocol.mm import PagesPinned
 from protocol.observer import VmstatSeen
@@ -54,10 +57,10 @@ class Metrics:
         self._extra: Counter[str] = Counter()
         self._first_bug: int | None = None
         self._ledger = Ledger()
-        self._torn = TornWriteback()
-        self._torn_reads = frozenset(TornWriteback.reads)
+        content, holds = Content(), Holds()
+        self._torn = TornWriteback(content, holds)
         self._coherence = PinIncoherent()
-        self._coherence_reads = frozenset(PinIncoherent.reads)
+        self._routes = routes(content, holds, self._ledger, self._torn, self._coherence)
         self._registered: dict[tuple[str, str, int], int] = {}
 
     def feed(self, event: Event) -> None:
@@ -65,13 +68,9 @@ class Metrics:
         point = event.point
         kind = type(point)
         self._kinds[kind] += 1
-        if kind in self._torn_reads:
-            self._torn.feed(event)
-        if kind in self._coherence_reads:
-            self._coherence.feed(event)
-        if kind is PageGet or kind is PagePut or kind is PageFree:
-            self._ledger.feed(event)
-        elif kind is PagesPinned:
+        for feed in self._routes.get(kind, ()):
+            feed(event)
+        if kind is PagesPinned:
             self._pinned(point)
         elif kind is MaybePinnedAsked:
             pins = self._ledger.of(frame_key(event, point.pfn)).pins

@@ -162,14 +162,7 @@ def _check_place(machine: Machine, host: str, cpu: int, *path: str | int) -> Non
 
 def _check_step(scenario: Scenario, step: steps.Step, path: Path) -> None:
     machine = scenario.machine
-    if isinstance(step, steps.Mmap) and not step.file:
-        pass
-    elif isinstance(step, (steps.Truncate, steps.Fallocate, steps.Seal)):
-        _known(step.file, "memfd", machine.memfds, path, "file")
-    elif hasattr(step, "file") and step.file in machine.memfds:
-        pass
-    elif hasattr(step, "file"):
-        _known(step.file, "file", files_of(machine), path, "file")
+    _check_file(machine, step, path)
     if isinstance(step, steps.Pin):
         _known(step.device, "device", machine.devices, path, "device")
         if {"get", "pin"} <= set(step.flags):
@@ -197,6 +190,15 @@ def _check_step(scenario: Scenario, step: steps.Step, path: Path) -> None:
     if isinstance(step, steps.ProcessVm):
         processes = {process_of(name, other)[1] for name, other in scenario.threads.items()}
         _known(step.target, "process", sorted(processes), path, "target")
+
+
+def _check_file(machine: Machine, step: steps.Step, path: Path) -> None:
+    if isinstance(step, steps.Mmap) and not step.file:
+        return
+    if isinstance(step, steps.Seal):
+        _known(step.file, "memfd", machine.memfds, path, "file")
+    elif hasattr(step, "file"):
+        _known(step.file, "file", {**files_of(machine), **machine.memfds}, path, "file")
 
 
 def _check_fork(scenario: Scenario, step: steps.Fork, path: Path) -> None:

@@ -76,6 +76,7 @@ class Trial:
         """That was all."""
         self._runs.events += len(self._rest)
         self._run.world.close()
+        self._run.core.scrap()
 
     def finish(self) -> Ahead:
         """Go on until nothing is left, always with the message that waits longest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Protocol
 
 from gupsim.engine.port import ActorPort
@@ -17,12 +18,16 @@ class EventReader(Protocol):
 
 
 class LiveEvents:
-    """Makes an Event of each tracepoint and passes it to all readers: ``core.on_tracepoint = live.tracepoint``."""
+    """Makes an Event of each tracepoint and passes it to all readers: ``core.on_tracepoint = live.tracepoint``.
 
-    __slots__ = ("count", "readers")
+    only: the tracepoints that a reader looks at; the others are counted and cost nothing else. None: all.
+    """
 
-    def __init__(self, *readers: EventReader) -> None:
+    __slots__ = ("count", "only", "readers")
+
+    def __init__(self, *readers: EventReader, only: Container[type[Tracepoint]] | None = None) -> None:
         self.readers: list[EventReader] = list(readers)
+        self.only = only
         self.count = 0
 
     def subscribe(self, reader: EventReader) -> None:
@@ -31,7 +36,7 @@ class LiveEvents:
 
     def tracepoint(self, port: ActorPort, tracepoint: Tracepoint) -> None:
         """What `Core.on_tracepoint` calls."""
-        if self.readers:
+        if self.readers and (self.only is None or type(tracepoint) in self.only):
             self.pass_on(port, port.context, tracepoint)
         else:
             self.count += 1
@@ -42,7 +47,8 @@ class LiveEvents:
         current = core.current
         index = self.count
         self.count = index + 1
-        delivery = (core.name_of(current[2]), current[3])
-        event = Event(index, core.now, port.address, delivery, context, tracepoint)
+        source = current[2]
+        delivery = (core.ports[source].address if source >= 0 else "", current[3])
+        event = Event(index, current[0], port.address, delivery, context, tracepoint)
         for reader in self.readers:
             reader(event)

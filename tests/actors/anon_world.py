@@ -1,4 +1,4 @@
-"""A machine without file systems, and a script that plays the process: for tests of mm, cpu and reclaim."""
+"""A machine without disks, with a memfd (inode 7, four pages), and a script that plays the process: for tests of mm."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actors.base import Actor, Port, handles
 from actors.cpu import Cpu
+from actors.fs import Shmem, ShmemSpec
 from actors.khugepaged import Khugepaged
 from actors.memmap import Memmap
 from actors.memory import Memory
@@ -27,6 +28,8 @@ APP = "app"
 CPU0 = "h0/cpu/0"
 MM = "h0/mm"
 MEMMAP = "h0/memmap"
+TMPFS = "h0/fs/tmpfs"
+MEMFD = 7
 
 
 class Go(Message, frozen=True):
@@ -89,6 +92,7 @@ def run(
     world.add(MM, Mm, rules=chosen, cpus=("cpu/0", "cpu/1"), chunk=2048, levels=levels, bits=bits)
     world.add("h0/reclaim", Reclaim, rules=chosen)
     world.add("h0/khugepaged", Khugepaged, rules=chosen)
+    world.add(TMPFS, Shmem, rules=chosen, chunk=2048, files=(ShmemSpec(MEMFD, 4),))
     for number in range(2):
         world.add(f"h0/cpu/{number}", Cpu, rules=chosen, chunk=2048, levels=levels, bits=bits)
     script = world.add("h0/process/app", Script, body)
@@ -100,4 +104,4 @@ def run(
     return script.result, seen
 
 
-__all__ = ["APP", "CPU0", "MEMMAP", "MM", "PAGE_SIZE", "Foll", "Prot", "Script", "run"]
+__all__ = ["APP", "CPU0", "MEMFD", "MEMMAP", "MM", "PAGE_SIZE", "TMPFS", "Foll", "Prot", "Script", "run"]

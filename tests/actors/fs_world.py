@@ -1,7 +1,7 @@
 """A machine with a file system on a disk, and a script that plays processes, driver and device.
 
 File F is inode 1: four pages on blocks 4..7, full of the byte 0x11. File G is inode 2: two pages on blocks 10 and 11,
-full of 0x22. Pages move in two chunks.
+full of 0x22. There is a memfd of four pages, inode 9. Pages move in two chunks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from actors.base import Actor, Port, Recorder, TaskHandle, WaitQueue, handles
 from actors.block import Block
 from actors.cpu import Cpu
 from actors.flusher import Flusher
-from actors.fs import Ext4, FileSpec
+from actors.fs import Ext4, FileSpec, Shmem, ShmemSpec
 from actors.memmap import Memmap
 from actors.memory import Memory
 from actors.mm import Mm
@@ -41,10 +41,12 @@ MM = "h0/mm"
 MEMMAP = "h0/memmap"
 MEMORY = "h0/memory"
 FS = "h0/fs/ext4"
+TMPFS = "h0/fs/tmpfs"
 FLUSHER = "h0/flusher/ext4"
 BLOCK = "h0/block/sda"
 RECLAIM = "h0/reclaim"
 F, G = 1, 2
+MEMFD, MEMFD_PAGES = 9, 4
 F_FILL, G_FILL = 0x11, 0x22
 CHUNK = PAGE_SIZE // 2
 BLOCKS = 16
@@ -223,6 +225,7 @@ def run(
     ext4 = world.add(
         FS, Ext4, rules=chosen, block="block/sda", chunk=CHUNK, files=FILES, blocks=blocks, stable_writes=stable_writes
     )
+    world.add(TMPFS, Shmem, rules=chosen, chunk=CHUNK, files=(ShmemSpec(MEMFD, MEMFD_PAGES),))
     world.add(FLUSHER, Flusher, rules=chosen, fs="fs/ext4", chunk=CHUNK)
     world.add(BLOCK, Block, blocks=blocks, chunk=CHUNK, checksums=checksums, chunk_time=chunk_time, content=CONTENT)
     script = world.add(APP_ADDRESS, Script, body)
@@ -263,10 +266,13 @@ __all__ = [
     "FS",
     "F_FILL",
     "G_FILL",
+    "MEMFD",
+    "MEMFD_PAGES",
     "MEMMAP",
     "MEMORY",
     "MM",
     "PAGE_SIZE",
+    "TMPFS",
     "F",
     "Foll",
     "G",

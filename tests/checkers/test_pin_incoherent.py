@@ -86,10 +86,11 @@ def test_an_old_page_that_is_mapped_there_again_is_right_again() -> None:
     assert history.kinds() == []
 
 
-def test_what_a_process_does_to_its_own_mapping_is_counted_and_no_violation() -> None:
+@pytest.mark.parametrize("why", ["madvise", "munmap", "move_ptes"])
+def test_what_a_process_does_to_its_own_mapping_is_counted_and_no_violation(why: str) -> None:
     history = Pins()
     history.pin(Foll.PIN | Foll.WRITE)
-    history.maps(7, "none", "madvise")
+    history.maps(7, "none", why)
     history.maps(9)
     assert history.kinds() == []
     metrics = Metrics()

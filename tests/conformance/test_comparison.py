@@ -339,3 +339,26 @@ def test_huge_pages_that_nobody_wrote_to_are_not_read(tmp_path: Path, capsys: py
     assert "huge zero page" in found["unsupported"][0]["why"]
     answers = played(tmp_path, capsys, made[0], op("write", map="m", page=9, val=1), op("read", map="m"))
     assert answers == ["ok", "ok", 0]
+
+
+def test_a_memfd_is_written_cut_punched_and_sealed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = (
+        op("open", as_="f", type="memfd", pages=3),
+        op("map", as_="m", kind="memfd-shared", obj="f", pages=3),
+        op("map", as_="c", kind="memfd-private", obj="f", pages=3, fill=4),
+        op("file_write", obj="f", page=1, val=5),
+        op("mincore", map="m"),
+        op("read", map="m", page=1),
+        op("fallocate", obj="f", mode="zero"),
+        op("seal", obj="f", seals="write"),
+        op("unmap", map="m"),
+        op("seal", obj="f", seals="write"),
+        op("file_write", obj="f", val=5),
+        op("fallocate", obj="f", mode="punch", page=1),
+        op("truncate", obj="f", pages=1),
+        op("file_read", obj="f", page=1),
+        op("read", map="c", page=1),
+    )
+    assert played(tmp_path, capsys, *made) == [
+        "ok", "ok", "ok", "ok", [1, 1, 1], 5, "ENOTSUP", "EBUSY", "ok", "ok", "EPERM", "EPERM", "ok", "EOF", "SIGBUS",
+    ]  # fmt: skip

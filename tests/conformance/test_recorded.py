@@ -13,12 +13,8 @@ from gupsim.cli.main import status_of
 RECORDINGS = ("6.1.0-56-amd64", "6.12.117+deb12-amd64", "6.18.15+deb13-amd64", "6.18.44")
 
 UNSUPPORTED = {
-    "open: type memfd: there is no shmem": 6,
-    "map: kind anon-shared: there is no shmem": 2,
+    "madvise: PAGEOUT of shmem, which is not reclaimed": 1,
     "open: chunk > 1: the page cache has no large folios": 2,
-    "truncate: no file system can truncate": 1,
-    "fallocate: no file system can punch a range": 1,
-    "fallocate: no file system can zero a range": 1,
     "the model's machine has no dax": 4,
     "the model's machine has no ksm": 4,
     "the model's machine has no movable": 2,

@@ -1,4 +1,4 @@
-"""Pages that two processes share, on their way to swap and back."""
+"""Pages that two processes share, on their way to swap and back, or to another frame."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from gupsim.checkers.suite import ALL_CHECKERS
 from gupsim.checkers.violation import Violation, violation
 from gupsim.explore.subject import scenario_program
 from gupsim.run import run_scenario
-from gupsim.scenario.choices import kernel_of
+from gupsim.scenario.choices import expected_kernel, kernel_of
 from gupsim.scenario.load import load_text
 from gupsim.search import Dpor, search
 from gupsim.trace.records import Event
+from protocol.pagetable import EntryChanged
 from protocol.process import StepEnd
 
 LIMIT = 600
@@ -70,6 +71,28 @@ threads:
       - load: {{map: buf}}
       - exit
 """
+SHARED_IN_THE_SWAP_CACHE = f"""
+title: on its way to swap, held back by a reference, then fork
+{MACHINE[:-1]}, devices: {{nic: {{}}}}}}
+threads:
+  app:
+    steps:
+      - mmap: {{as: buf}}
+      - store: {{map: buf, value: 1}}
+      - pin: {{as: held, device: nic, map: buf, flags: [get]}}
+      - shrink: {{pages: 4, force: true}}
+      - fork: {{child: kid}}
+      - store: {{map: buf, value: 2}}
+        label: stored
+      - unpin: {{pin: held}}
+      - exit
+  kid:
+    cpu: 1
+    steps:
+      - load: {{map: buf}}
+        after: stored
+      - exit
+"""
 RACING = f"""
 title: fork against swap-out
 {MACHINE}
@@ -90,6 +113,68 @@ threads:
     cpu: 1
     steps:
       - load: {{map: buf}}
+"""
+SPLIT_MEANWHILE = """
+title: fork while reclaim splits the huge page
+machine: {cpus: 2, memory: 64KiB, chunks: 1, levels: 3, table_bits: 1, swap: 4}
+rules: {thp_enabled: always}
+threads:
+  app:
+    steps:
+      - mmap: {as: buf, pages: 2, align: 8192}
+      - store: {map: buf, value: 1}
+        label: ready
+      - fork: {child: kid}
+        after: mm:pte#2
+  kswapd:
+    process: app
+    cpu: 1
+    begins: ready
+    steps:
+      - shrink: {pages: 1, force: true}
+  kid:
+    cpu: 1
+    steps:
+      - load: {map: buf}
+"""
+MIGRATED_MEANWHILE = f"""
+title: fork against migration
+{MACHINE}
+threads:
+  app:
+    steps:
+      - mmap: {{as: buf}}
+      - store: {{map: buf, value: 1}}
+        label: ready
+      - fork: {{child: kid}}
+  compaction:
+    process: app
+    cpu: 1
+    begins: ready
+    steps:
+      - migrate: {{map: buf}}
+  kid:
+    cpu: 1
+    steps:
+      - load: {{map: buf}}
+"""
+UNMAPPED_MEANWHILE = f"""
+title: munmap against swap-out
+{MACHINE}
+threads:
+  app:
+    steps:
+      - mmap: {{as: buf, pages: 2}}
+      - store: {{map: buf, value: 1}}
+      - store: {{map: buf, page: 1, value: 1}}
+        label: ready
+      - munmap: {{map: buf}}
+  kswapd:
+    process: app
+    cpu: 1
+    begins: ready
+    steps:
+      - shrink: {{pages: 2, force: true}}
 """
 
 
@@ -138,10 +223,53 @@ def test_a_swap_entry_is_shared_and_freed_with_its_last_user(era: str) -> None:
     assert said["kid"] == ["1", "ok", "3", "ok"]
 
 
+@pytest.mark.parametrize("era", list(ERAS))
+def test_what_is_shared_while_it_is_in_the_swap_cache_is_no_longer_exclusive(era: str) -> None:
+    assert played(SHARED_IN_THE_SWAP_CACHE, era)["kid"] == ["1", "ok"]
+
+
+def test_fork_waits_for_the_end_of_a_split_that_the_bit_in_the_pmd_tells_of() -> None:
+    said: list[str] = []
+    changes: list[EntryChanged] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event.point, EntryChanged) and event.point.why == "fork":
+            changes.append(event.point)
+        elif isinstance(event.point, StepEnd) and event.point.thread == "kid":
+            said.append(event.point.result)
+
+    loaded = load_text(SPLIT_MEANWHILE)
+    result = run_scenario(loaded, expected_kernel(loaded.scenario, "v3.17"), readers=(note,))
+    assert not result.kinds
+    assert said == ["1"]
+    assert [(change.mm, change.level, change.pfn) for change in changes] == [
+        (mm, 0, pfn) for pfn in (2, 3) for mm in ("app", "kid")
+    ]
+
+
+@pytest.mark.parametrize("era", ["v4.20", "v6.12"])
+def test_no_entry_of_the_child_is_left_waiting_for_a_migration_that_is_over(era: str) -> None:
+    loaded = load_text(MIGRATED_MEANWHILE)
+    program = scenario_program(loaded.scenario, kernel_of(era, "").rules, checkers=(*ALL_CHECKERS, Inherited))
+    report = search(program, Dpor())
+    assert report.complete
+    assert not report.found
+    assert report.traces > 300
+
+
 @pytest.mark.parametrize("era", ["v4.20", "v6.12"])
 def test_fork_against_swap_out_loses_nothing(era: str) -> None:
     loaded = load_text(RACING)
     program = scenario_program(loaded.scenario, kernel_of(era, "").rules, checkers=(*ALL_CHECKERS, Inherited))
+    report = search(program, Dpor(), limit=LIMIT)
+    assert not report.found
+    assert report.traces == LIMIT or report.complete
+
+
+@pytest.mark.parametrize("era", ["v3.17", "v6.12"])
+def test_a_page_on_its_way_to_swap_may_be_unmapped_meanwhile(era: str) -> None:
+    loaded = load_text(UNMAPPED_MEANWHILE)
+    program = scenario_program(loaded.scenario, kernel_of(era, "").rules)
     report = search(program, Dpor(), limit=LIMIT)
     assert not report.found
     assert report.traces == LIMIT or report.complete
