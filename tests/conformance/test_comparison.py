@@ -15,7 +15,9 @@ def compared(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 
     assert status_of(["conformance", "--json", *arguments]) == status
     out, err = capsys.readouterr()
     assert err == ""
-    (recording,) = json.loads(out)["recordings"]
+    said = json.loads(out)
+    (recording,) = said.pop("recordings")
+    assert said == recording
     assert isinstance(recording, dict)
     return recording
 
