@@ -8,7 +8,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from actors.base import handles
-from actors.mm.core import mapping_ledger, rmap_lock
+from actors.mm.core import rmap_lock
 from actors.mm.faults import Faults
 from actors.mm.spaces import AddressSpace
 from actors.mm.split import Split
@@ -16,11 +16,10 @@ from actors.mm.tables import NONE, Slot
 from actors.mm.thp import ANON
 from actors.rules.memory import MigrateOrder
 from protocol import memmap
-from protocol.gup import MovePage, PageReplaced
-from protocol.memmap import Page
+from protocol.gup import MovePage
 from protocol.memory import PAGE_SIZE
 from protocol.message import Status
-from protocol.pagetable import Entry, EntryKind
+from protocol.pagetable import EntryKind
 from protocol.reclaim import IsolatePage, LruAdd, PutbackPage
 
 
@@ -77,29 +76,13 @@ class Migrate(Faults, Split):
             alone = early or (await self.ask(self.memmap, memmap.ReadCounts(pfn))).refs == 1
         if alone:
             await self.copy_content(pfn, target)
-        await self._remove_entries(pfn, target if alone else pfn)
+        await self.remove_migration_entries(pfn, target if alone else pfn)
         return alone
 
     async def _only_mapped(self, pfn: int) -> bool:
         """Mappings and our own isolation explain every reference."""
         counts = await self.ask(self.memmap, memmap.ReadCounts(pfn))
         return counts.refs == counts.maps + 1
-
-    async def _remove_entries(self, pfn: int, now: int) -> None:
-        """remove_migration_ptes(): entries for the page where it is now."""
-        for space, vma, address in self.in_turn(partial(self.anon_mappings, pfn)):
-            async with rmap_lock(space):
-                slot = self.tables.find(space, address)
-                if slot is None:
-                    continue
-                async with slot.lock:
-                    entry = slot.entry
-                    if entry.kind != EntryKind.MIGRATION or entry.target != pfn:
-                        continue
-                    writable = entry.writable and vma.writable()
-                    back = Entry(kind=EntryKind.PAGE, target=now, writable=writable, dirty=entry.dirty)
-                    await self._point_to(space, slot, pfn, back, "remove_migration_pte", exclusive=entry.exclusive)
-        self.migration_ended(pfn)
 
     async def _move_hinted(self, space: AddressSpace, slot: Slot, pfn: int, target: int) -> bool:
         """migrate_misplaced_transhuge_page() of 3.8: the entry stays, as a NUMA-hinting one, which must keep everybody
@@ -114,24 +97,8 @@ class Migrate(Faults, Split):
                 await self.set_entry(space, slot, NONE, "migrate_misplaced_page")
                 await self.shootdown(space, slot.address, 1)
                 back = replace(hinted, target=target, protnone=False)
-                await self._point_to(space, slot, pfn, back, "migrate_misplaced_page", exclusive=True)
+                await self.point_to(space, slot, pfn, back, "migrate_misplaced_page", exclusive=True)
                 await self.drop_mapping_count(pfn)
         if same:
             await self.put_mapping(space, slot.address, pfn)
         return same
-
-    async def _point_to(
-        self, space: AddressSpace, slot: Slot, was: int, entry: Entry, why: str, *, exclusive: bool
-    ) -> None:
-        """folio_get(), folio_add_anon_rmap_pte(), set_pte_at(), page-table lock held."""
-        pfn = entry.target
-        await self.ask(self.memmap, memmap.GetRefs(pfn, 1, "map", mapping_ledger(space, slot.address)))
-        await self.ask(self.memmap, memmap.AddMaps(pfn, 1))
-        if exclusive:
-            await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.ANON_EXCLUSIVE))
-        if pfn != was:
-            self.forget_anon(was, space, slot.address)
-            self.track_anon(pfn, space, slot.address)
-        await self.set_entry(space, slot, entry, why)
-        if pfn != was:
-            self.trace(PageReplaced(space.mm, slot.address, was, pfn, True, why))

@@ -10,13 +10,14 @@ from typing import Final
 from msgspec.structs import replace
 
 from actors.base import handles
-from actors.mm.core import mapping_ledger
+from actors.mm.core import mapping_ledger, rmap_lock
 from actors.mm.spaces import AddressSpace
 from actors.mm.tables import NONE, Slot
 from actors.mm.thp import Thp
 from actors.rules.memory import ThpSplit
 from protocol import memmap
 from protocol.folio import SplitFolio
+from protocol.gup import PageReplaced
 from protocol.memmap import Folio, Page
 from protocol.message import Status
 from protocol.pagetable import Entry, EntryKind
@@ -125,9 +126,15 @@ class Split(Thp):
         await self.put_mapping(space, slot.address, pfn)
 
     async def _remap_folio(self, folio: Folio) -> None:
-        """remap_page(): remove_migration_ptes()."""
+        """remap_page(). The anon_vma locks are held."""
         for pfn in _pfns(folio):
-            for space, vma, address in self.in_turn(partial(self.anon_mappings, pfn)):
+            await self.remove_migration_entries(pfn, pfn, locked=True)
+
+    async def remove_migration_entries(self, pfn: int, now: int, *, locked: bool = False) -> None:
+        """remove_migration_ptes(): entries for the page where it is now, and whoever waits faults again, also where
+        somebody has taken the entry away meanwhile. locked: the caller holds the anon_vma locks."""
+        for space, vma, address in self.in_turn(partial(self.anon_mappings, pfn)):
+            async with rmap_lock(space, anon=not locked):
                 slot = self.tables.find(space, address)
                 if slot is None:
                     continue
@@ -135,15 +142,26 @@ class Split(Thp):
                     entry = slot.entry
                     if entry.kind != EntryKind.MIGRATION or entry.target != pfn:
                         continue
-                    ledger = mapping_ledger(space, address)
-                    await self.ask(self.memmap, memmap.GetRefs(pfn, 1, "map", ledger))
-                    await self.ask(self.memmap, memmap.AddMaps(pfn, 1))
-                    if entry.exclusive:
-                        await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.ANON_EXCLUSIVE))
                     writable = entry.writable and vma.writable()
-                    back = Entry(kind=EntryKind.PAGE, target=pfn, writable=writable, dirty=entry.dirty)
-                    await self.set_entry(space, slot, back, "remove_migration_pte")
-                self.migration_ended(pfn)
+                    back = Entry(kind=EntryKind.PAGE, target=now, writable=writable, dirty=entry.dirty)
+                    await self.point_to(space, slot, pfn, back, "remove_migration_pte", exclusive=entry.exclusive)
+        self.migration_ended(pfn)
+
+    async def point_to(
+        self, space: AddressSpace, slot: Slot, was: int, entry: Entry, why: str, *, exclusive: bool
+    ) -> None:
+        """folio_get(), folio_add_anon_rmap_pte(), set_pte_at(), page-table lock held."""
+        pfn = entry.target
+        await self.ask(self.memmap, memmap.GetRefs(pfn, 1, "map", mapping_ledger(space, slot.address)))
+        await self.ask(self.memmap, memmap.AddMaps(pfn, 1))
+        if exclusive:
+            await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.ANON_EXCLUSIVE))
+        if pfn != was:
+            self.forget_anon(was, space, slot.address)
+            self.track_anon(pfn, space, slot.address)
+        await self.set_entry(space, slot, entry, why)
+        if pfn != was:
+            self.trace(PageReplaced(space.mm, slot.address, was, pfn, True, why))
 
     # Before 4.5
 

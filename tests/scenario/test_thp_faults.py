@@ -9,6 +9,7 @@ from gupsim.run import run_scenario
 from gupsim.scenario.choices import expected_kernel
 from gupsim.scenario.load import load_text
 from gupsim.search import Dpor, ExploredWorld, Program, search
+from gupsim.search.pos import PartialOrderSampling
 from protocol.memmap import PageAlloc, PageFree
 from protocol.message import Tracepoint
 from protocol.process import StepEnd
@@ -98,3 +99,38 @@ def test_references_of_tails_follow_them_when_the_huge_page_is_split(era: str) -
     assert not result.kinds
     vmstat = dict(result.outcome.vmstat)
     assert vmstat["pgalloc_normal"] == vmstat["pgfree"]
+
+
+DROPPED_MEANWHILE = """
+title: A fault waits for a page of a huge page that is being split, and the page goes
+machine: {cpus: 3, memory: 64KiB, chunks: 1, levels: 3, table_bits: 1, swap: 4}
+rules: {thp_enabled: always}
+threads:
+  app:
+    steps:
+      - mmap: {as: buf, pages: 2, align: 8192}
+      - store: {map: buf, value: 1}
+        label: ready
+      - madvise: {map: buf, advice: pageout}
+  reader:
+    process: app
+    cpu: 1
+    begins: ready
+    steps:
+      - load: {map: buf, page: 1}
+  dropper:
+    process: app
+    cpu: 2
+    begins: ready
+    steps:
+      - madvise: {map: buf, page: 1, pages: 1}
+"""
+
+
+def test_whoever_waits_for_a_migration_entry_is_woken_though_somebody_took_the_entry_away() -> None:
+    """A search of all interleavings takes too long; a few hundred of these met the lost wake-up."""
+    scenario = load_text(DROPPED_MEANWHILE).scenario
+    program = scenario_program(scenario, expected_kernel(scenario, "v6.12").rules)
+    report = search(program, PartialOrderSampling(seed=1), limit=600)
+    assert report.executions == 600
+    assert not report.found
