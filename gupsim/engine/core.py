@@ -209,7 +209,7 @@ class Core:
         if type(token) is not int:
             raise self._foreign(task, token)
         if token in port.early:
-            self._run(task, coro.send, port.early.pop(token))
+            self._run(task, coro.send, self._fetch(port, token))
             return
         task.token = token
         task.since = item[0]
@@ -248,7 +248,7 @@ class Core:
         try:
             token = step(value)
             while port.early and token in port.early:
-                token = task.send(port.early.pop(token))
+                token = task.send(self._fetch(port, token))
         except StopIteration as stop:
             task.done = True
             if task.item[6]:
@@ -266,6 +266,10 @@ class Core:
             port.waiting[token] = task
         finally:
             self.task = outer
+
+    def _fetch(self, port: ActorPort, token: int) -> Any:
+        """An answer that came before its await."""
+        return port.early.pop(token)
 
     def _foreign(self, task: Task, token: object) -> ForeignAwait:
         return ForeignAwait(

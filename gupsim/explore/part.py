@@ -99,18 +99,6 @@ class PartialDpor(Dpor):
         self._path = path[: common + 1]
         self._leaf = len(path) - 1
 
-    def _backtrack(self) -> bool:
-        path = self._path
-        while len(path) - 1 > self._leaf:
-            path.pop()
-            node = path[-1]
-            node.children[node.branch].children = []
-            node.branch += 1
-            if node.branch < len(node.children):
-                self._runs.shrink(len(path) - 1)
-                return True
-        return False
-
     def _end_trial(self, leaf: Node | None) -> None:
         # Whoever explores a leaf outside has to run it himself.
         super()._end_trial(None if self._outside else leaf)

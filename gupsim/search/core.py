@@ -7,7 +7,6 @@ from random import Random
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from actors.base.footprint import COMMUTE, READ, WRITE
-from actors.base.port import Cancelled
 from gupsim.engine.core import ROOT, Core, Item
 from gupsim.engine.errors import ActorFailed, EngineError, NoSuchActor
 from gupsim.engine.links import Route
@@ -251,26 +250,9 @@ class ExploredCore(Core):
             self._suspend(task, token)
 
     def _run(self, task: Task, step: Callable[[Any], Any], value: Any) -> None:
-        port = task.port
-        task.token = -1
-        outer, self.task = self.task, task
-        try:
-            token = step(value)
-            while port.early and token in port.early:
-                token = task.send(self._fetch(port, token))
-        except StopIteration as stop:
-            task.done = True
-            if task.item[6]:
-                port.answer(task.item, stop.value)
-        except Cancelled:
-            task.done = True
-        except BaseException as error:  # noqa: BLE001 - sorted out and mostly raised again
-            task.done = True
-            self._broke(port, task.item, task.handler, error)
-        else:
-            self._suspend(task, token)
-        finally:
-            self.task = outer
+        super()._run(task, step, value)
+        if not task.done:
+            self._suspended(task.token)
 
     def _suspend(self, task: Task, token: Any) -> None:
         if type(token) is not int:
@@ -278,6 +260,9 @@ class ExploredCore(Core):
         task.token = token
         task.since = self.current[0]
         task.port.waiting[token] = task
+        self._suspended(token)
+
+    def _suspended(self, token: int) -> None:
         if self.names.parents[token] != self.current[3]:
             # An await in a later event than the one that reserved the token races with its answer.
             self.shared.add(token)

@@ -174,9 +174,9 @@ class Dpor:
         """A reversal that nothing covered was added below event number `first`. For searches in parts."""
 
     def _backtrack(self) -> bool:
-        """Go on to the deepest branch that is planned; False if there is none."""
+        """Go on to the deepest branch that is planned, not above the leaf; False if there is none."""
         path = self._path
-        while len(path) > 1:
+        while len(path) - 1 > self._leaf:
             path.pop()
             node = path[-1]
             node.children[node.branch].children = []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
+from actors.base.footprint import Footprint
 from gupsim.engine.fence import fence
 from gupsim.search.access import Access
 from gupsim.search.core import ExploredCore
@@ -98,33 +99,28 @@ class Runs:
 
     def follow(self, run: Run[Any], mid: int) -> Access:
         """Deliver a message and take its event into `order`."""
-        core = run.core
-        delivery = core.pending.get(mid)
-        if delivery is None:
-            raise core.not_pending(mid)
-        rank = delivery[0][1]
-        recorder = run.world.recorder
-        recorder.looking = True
-        hard = core.step(mid)
-        self.events += 1
-        return self.order.add(mid, rank, hard, recorder.taken(), core.observed)
+        rank, hard, footprint, observed = self._look(run, mid)
+        return self.order.add(mid, rank, hard, footprint, observed)
 
     def take(self, run: Run[Any], mid: int) -> Access | None:
         """As `follow`; but if it touches nothing, it is no event for `order`, and None comes back."""
-        core = run.core
-        delivery = core.pending.get(mid)
-        if delivery is None:
-            raise core.not_pending(mid)
-        rank = delivery[0][1]
-        recorder = run.world.recorder
-        recorder.looking = True
-        hard = core.step(mid)
-        self.events += 1
-        footprint, observed = recorder.taken(), core.observed
+        rank, hard, footprint, observed = self._look(run, mid)
         if footprint or observed:
             return self.order.add(mid, rank, hard, footprint, observed)
         self.order.pass_over(mid, hard)
         return None
+
+    def _look(self, run: Run[Any], mid: int) -> tuple[int, int, Footprint, dict[Hashable, int]]:
+        """Deliver a message: the rank of its actor, its hard predecessors, what it touched and what was seen of it."""
+        core = run.core
+        delivery = core.pending.get(mid)
+        if delivery is None:
+            raise core.not_pending(mid)
+        recorder = run.world.recorder
+        recorder.looking = True
+        hard = core.step(mid)
+        self.events += 1
+        return delivery[0][1], hard, recorder.taken(), core.observed
 
     def pass_by(self, run: Run[Any], mid: int) -> None:
         """Deliver a message; nobody looks at what its event touches."""
