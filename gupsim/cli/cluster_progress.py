@@ -1,49 +1,26 @@
-"""What a clustered run shows while it lasts: on standard error, on a terminal only, and not before a second."""
+"""What a clustered run shows while it lasts."""
 
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING
 
-from rich.live import Live
 from rich.text import Text
 
-from gupsim.cli.console import stderr
+from gupsim.cli.display import Display
 from protocol.units import duration
 
 if TYPE_CHECKING:
     from gupsim.cluster.coordinator import Coordinator
 
-PATIENCE: Final = 1.0
-"""Seconds of silence before the display appears."""
 
-
-class ClusterProgress:
+class ClusterProgress(Display):
     """Call it with the coordinator every now and then; use it as a context manager."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._live: Live | None = None
-        self._terminal = stderr().is_terminal
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def __call__(self, coordinator: Coordinator) -> None:
         """Show how far it is, and whom the others wait for."""
-        if not self._terminal or time.monotonic() - self._began < PATIENCE:
-            return
-        if self._live is None:
-            self._live = Live(console=stderr(), transient=True, auto_refresh=False)
-            self._live.start()
-        self._live.update(Text("\n").join(lines(coordinator)), refresh=True)
+        if self.due:
+            self.live().update(Text("\n").join(lines(coordinator)), refresh=True)
 
 
 def lines(coordinator: Coordinator) -> list[Text]:

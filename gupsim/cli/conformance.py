@@ -10,7 +10,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from gupsim.cli.conformance_progress import CaseProgress
 from gupsim.cli.console import OK, VIOLATION, one_line, refuse, say_json, say_table, stdout
 from gupsim.cli.options import JsonOption, PolicyOption, SetOption
 from gupsim.scenario.choices import kernel, split_setting
@@ -44,6 +43,7 @@ def conformance(
     changes = [split_setting(text) for text in settings or ()]
     if era:
         kernel(era, policy or (), changes)  # what is wrong with a choice is said before anything is read
+    from gupsim.cli.conformance_progress import CaseProgress
     from gupsim.conformance import (
         ConformanceError,
         compare,

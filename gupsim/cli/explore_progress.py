@@ -1,79 +1,55 @@
-"""What a long search shows while it lasts: on standard error, on a terminal only, and not before a second."""
+"""What a long search shows while it lasts."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-from gupsim.cli.console import stderr
-from gupsim.cli.progress import PATIENCE
+from gupsim.cli.display import Display
 from gupsim.explore.goals import Goal, Outcome
 from gupsim.explore.session import Session
 from gupsim.explore.tally import Tally
 
 
-class ExploreProgress:
+class ExploreProgress(Display):
     """Watches a session. tell: called when a search is over."""
 
     def __init__(self, session: Session) -> None:
+        super().__init__()
         self.tell: Callable[[Outcome], None] | None = None
         self._session = session
-        self._progress: Progress | None = None
-        self._terminal = stderr().is_terminal
         self._title = ""
-        self._began = 0.0
         self._before = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
 
     def begins(self, goal: Goal) -> None:
         """A search begins."""
         number = self._session.goals.index(goal) + 1
         self._title = f"{goal.kernel.title()} ({number} of {len(self._session.goals)})"
-        self._began = time.monotonic()
+        self.begin()
         self._before = -1
 
     def goes_on(self, tally: Tally, finished: float) -> None:
         """Some executions more."""
-        elapsed = time.monotonic() - self._began
         if self._before < 0:
             self._before = tally.executions if tally.wall_s else 0
-        if not self._terminal or elapsed < PATIENCE:
+        if not self.due:
             return
-        if self._progress is None:
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[state]}"),
-                TimeElapsedColumn(),
-                console=stderr(),
-                transient=True,
-            )
-            self._progress.add_task(self._title, total=1.0, state="")
-            self._progress.start()
-        state = say(tally, finished, (tally.executions - self._before) / elapsed)
-        self._progress.update(self._progress.task_ids[0], completed=finished, state=state)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+        )
+        bar = self.bar(*columns, title=self._title, total=1.0)
+        state = say(tally, finished, (tally.executions - self._before) / self.elapsed)
+        bar.update(bar.task_ids[0], completed=finished, state=state)
 
     def ends(self, outcome: Outcome) -> None:
         """A search is over."""
-        self._stop()
+        self.vanish()
         if self.tell is not None:
             self.tell(outcome)
-
-    def _stop(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
 
 
 def say(tally: Tally, finished: float, rate: float) -> str:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, refuse, say_json, stderr, stdout, warn
+from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, refuse, say_json, stdout, warn
 from gupsim.cli.file_kind import elsewhere
 from gupsim.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
     from gupsim.replay import Minimised, Minimiser, Recording, Replayed, Why
 
@@ -80,12 +78,13 @@ _STOPPED = "was interrupted"
 
 def _minimise(replayed: Replayed, file: str, out: Path | None) -> tuple[Recording, Minimised, str]:
     from gupsim.cli.interrupt import Interrupts
+    from gupsim.cli.replay_progress import ReplayProgress
     from gupsim.replay import SUFFIX, Minimiser, minimised, save
     from gupsim.replay.show import size_in_words
 
     path = out or Path(f"{file.removesuffix(SUFFIX).removesuffix('.min')}.min{SUFFIX}")
     minimiser = Minimiser(replayed.target)
-    with Interrupts() as interrupts, _Progress() as progress:
+    with Interrupts() as interrupts, ReplayProgress() as progress:
 
         def after_each(minimiser: Minimiser) -> None:
             try:
@@ -106,9 +105,10 @@ def _minimise(replayed: Replayed, file: str, out: Path | None) -> tuple[Recordin
 
 def _why(replayed: Replayed) -> Why:
     from gupsim.cli.interrupt import Interrupts
+    from gupsim.cli.replay_progress import ReplayProgress
     from gupsim.replay import explain
 
-    with Interrupts() as interrupts, _Progress() as progress:
+    with Interrupts() as interrupts, ReplayProgress() as progress:
 
         def after_each(tried: int, most: int) -> None:
             interrupts.check()
@@ -180,35 +180,3 @@ def _walk(replayed: Replayed, why: Why | None, console: Console, width: int) -> 
     if stayed:
         console.print()
     return stayed
-
-
-class _Progress:
-    """On standard error, on a terminal only, and not before a second has passed."""
-
-    def __init__(self) -> None:
-        import time
-
-        self._clock = time.monotonic
-        self._began = self._clock()
-        self._progress: Progress | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-
-    def __call__(self, said: str) -> None:
-        if not stderr().is_terminal or self._clock() - self._began < 1.0:
-            return
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        if self._progress is None:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            self._progress = Progress(*columns, console=stderr(), transient=True)
-            self._progress.add_task(said, total=None)
-            self._progress.start()
-        self._progress.update(self._progress.task_ids[0], description=said)
