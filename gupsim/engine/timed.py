@@ -6,24 +6,19 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
-from typing import Any, TypeVar
 
-from actors.base.actor import Actor
 from actors.base.footprint import Recorder
 from gupsim.engine.core import Core, Item
 from gupsim.engine.errors import LimitReached
 from gupsim.engine.fence import fence
 from gupsim.engine.links import Links, LinkSpeed
-from gupsim.engine.port import ActorPort
 from gupsim.engine.stuck import stuck_contexts
 from gupsim.engine.wire import wire_of
+from gupsim.engine.world import World
 from protocol.codec import Codec
-from protocol.message import Message, Tracepoint
-
-A = TypeVar("A", bound=Actor)
 
 
-class TimedWorld:
+class TimedWorld(World[Core]):
     """Actors, virtual time and a heap of messages under way.
 
     seed: of all latencies and all actors' random streams.
@@ -43,46 +38,13 @@ class TimedWorld:
         self._heap: list[Item] = []
         self._links = Links(seed, speeds)
         wire = wire_of(codec) if codec is not None else None
-        self.core = Core(partial(heappush, self._heap), self._links.route, seed=seed, recorder=recorder, wire=wire)
+        super().__init__(
+            Core(partial(heappush, self._heap), self._links.route, seed=seed, recorder=recorder, wire=wire)
+        )
         self.events = 0
-        self._sealed = False
 
-    @property
-    def now(self) -> int:
-        """Virtual time in nanoseconds."""
-        return self.core.now
-
-    def add(self, address: str, kind: Callable[..., A], *args: Any, **options: Any) -> A:
-        """Create the actor ``kind(address, port, *args, **options)``."""
-        port = self.core.port(address)
-        actor = kind(address, port, *args, **options)
-        self.core.add(actor, port)
-        return actor
-
-    def seal(self) -> None:
-        """No more actors. Called by the first `post`."""
-        if not self._sealed:
-            self._sealed = True
-            self.core.seal()
-            self._links.names.extend(port.address for port in self.core.ports)
-
-    def post(self, dst: str, message: Message, at: int = 0, context: str = "") -> None:
-        """A first message, from outside the world. at: virtual time in ns."""
-        self.seal()
-        self.core.post(dst, message, max(at, self.core.now), context)
-
-    @property
-    def on_delivery(self) -> Callable[[Item], None] | None:
-        """Gets every delivery before it runs."""
-        return self.core.on_delivery
-
-    @on_delivery.setter
-    def on_delivery(self, reader: Callable[[Item], None] | None) -> None:
-        self.core.on_delivery = reader
-
-    def on_tracepoint(self, reader: Callable[[ActorPort, Tracepoint], None]) -> None:
-        """Pass every tracepoint to `reader`."""
-        self.core.on_tracepoint = reader
+    def _complete(self) -> None:
+        self._links.names.extend(port.address for port in self.core.ports)
 
     def run(self, *, until: int | None = None, limit: int | None = None) -> bool:
         """Deliver until nothing is under way; True if that was reached.
@@ -137,7 +99,3 @@ class TimedWorld:
         for port, tracepoint in stuck:
             self.core.trace(port, tracepoint)
         return len(stuck)
-
-    def close(self) -> None:
-        """Drop the contexts that still wait."""
-        self.core.close()

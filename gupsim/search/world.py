@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from collections.abc import Hashable
 
-from actors.base.actor import Actor
-from gupsim.engine.core import Item
 from gupsim.engine.errors import LimitReached
 from gupsim.engine.port import ActorPort
+from gupsim.engine.world import World
 from gupsim.search.core import ExploredCore, Observer, Observers
 from gupsim.search.names import Names
 from gupsim.search.recorder import SearchRecorder
-from protocol.message import Message, Tracepoint
-
-A = TypeVar("A", bound=Actor)
+from protocol.message import Tracepoint
 
 
-class ExploredWorld:
+class ExploredWorld(World[ExploredCore]):
     """Actors and a set of deliveries under way, of which a schedule chooses.
 
     Filled like a `TimedWorld`: `add`, `post`, `on_tracepoint`. Latencies, transit times and the times of `post` do
@@ -28,36 +24,12 @@ class ExploredWorld:
 
     def __init__(self, names: Names | None = None, *, seed: int = 0, recorder: SearchRecorder | None = None) -> None:
         self.recorder = recorder or SearchRecorder()
-        self.core = ExploredCore(names if names is not None else Names(), self.recorder, seed=seed)
-        self._sealed = False
-
-    @property
-    def now(self) -> int:
-        """Virtual time in nanoseconds of the last event. It grows along causes only."""
-        return self.core.now
+        super().__init__(ExploredCore(names if names is not None else Names(), self.recorder, seed=seed))
 
     @property
     def events(self) -> int:
         """Events since `begin`."""
         return self.core.count
-
-    def add(self, address: str, kind: Callable[..., A], *args: Any, **options: Any) -> A:
-        """Create the actor ``kind(address, port, *args, **options)``."""
-        port = self.core.port(address)
-        actor = kind(address, port, *args, **options)
-        self.core.add(actor, port)
-        return actor
-
-    def seal(self) -> None:
-        """No more actors. Called by the first `post`."""
-        if not self._sealed:
-            self._sealed = True
-            self.core.seal()
-
-    def post(self, dst: str, message: Message, at: int = 0, context: str = "") -> None:
-        """A first message, from outside the world. at: virtual time in ns; it orders nothing."""
-        self.seal()
-        self.core.post(dst, message, max(at, self.core.now), context)
 
     def settle(self, limit: int = 1_000_000) -> None:
         """Deliver all that is under way, oldest first, and take that for granted: no schedule changes it.
@@ -75,19 +47,6 @@ class ExploredWorld:
             raise LimitReached(f"still not settled after {limit} deliveries")
         core.rest()
 
-    @property
-    def on_delivery(self) -> Callable[[Item], None] | None:
-        """Gets every delivery before it runs."""
-        return self.core.on_delivery
-
-    @on_delivery.setter
-    def on_delivery(self, reader: Callable[[Item], None] | None) -> None:
-        self.core.on_delivery = reader
-
-    def on_tracepoint(self, reader: Callable[[ActorPort, Tracepoint], None]) -> None:
-        """Pass every tracepoint to `reader`."""
-        self.core.on_tracepoint = reader
-
     def relate(self, observer: Observer) -> None:
         """Let the order of tracepoints count although no actor looks at it, because a checker does.
 
@@ -104,7 +63,3 @@ class ExploredWorld:
     def relate_all(self, observers: Observers) -> None:
         """As `relate`, where a tracepoint may be about several things."""
         self.core.observer = observers
-
-    def close(self) -> None:
-        """Drop the contexts that still wait."""
-        self.core.close()
