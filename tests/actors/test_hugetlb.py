@@ -7,14 +7,13 @@ import errno
 import pytest
 
 from actors.rules import ERAS
-from protocol import cpu, memmap, mm
+from protocol import memmap, mm
 from protocol.hugetlb import PunchHuge
 from protocol.memory import PAGE_SIZE
 from protocol.mm import Foll, Prot
 from tests.actors.anon_world import APP, MEMMAP, MM, Script, run
+from tests.actors.test_fork import KID, fork, kid_load, kid_store
 
-KID = "kid"
-CPU1 = "h0/cpu/1"
 BITS = 2
 PMD, PUD = BITS, 2 * BITS
 HUGE = 1 << PMD
@@ -31,22 +30,6 @@ async def huge(
     script: Script, pages: int = HUGE, *, order: int = PMD, shared: bool = False, ino: int = 0, of: str = APP
 ) -> int:
     return (await script.ask(MM, mm.Mmap(of, pages, RW, shared, hugetlb=order, ino=ino))).address
-
-
-async def fork(script: Script) -> int:
-    error = (await script.ask(MM, mm.ForkMm(APP, KID))).error
-    if not error:
-        await script.ask(MM, mm.ActivateMm(KID, CPU1))
-    return error
-
-
-async def kid_store(script: Script, address: int, value: int) -> str:
-    return (await script.ask(CPU1, cpu.Store(KID, address, bytes([value]) * 8))).signal
-
-
-async def kid_load(script: Script, address: int) -> tuple[int, str]:
-    loaded = await script.ask(CPU1, cpu.Load(KID, address, 1))
-    return (loaded.data[0] if loaded.data else -1), loaded.signal
 
 
 async def place(script: Script, address: int, of: str = APP) -> tuple[int, int]:

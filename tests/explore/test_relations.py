@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import pytest
 
 from actors.base import Actor, Port, handles
 from gupsim.checkers import Suite
 from gupsim.explore.relations import relations
-from gupsim.explore.subject import program_of, subject_of
-from gupsim.scenario.choices import expected_kernel, kernel
-from gupsim.scenario.load import load
-from gupsim.search import Dpor, ExploredWorld, Program, Runs, search
-from gupsim.search.strict import latest_first
+from gupsim.search import Dpor, ExploredWorld, Program, search
 from gupsim.trace.live import LiveEvents
 from protocol.block import BlockWrite
 from protocol.dma import DmaAccess, DmaEnd, DmaStart
@@ -24,6 +18,7 @@ from protocol.memmap import Page, PageAlloc, PageFlags, PageFree, PageGet, PageP
 from protocol.memory import MemoryRead, MemoryWrite
 from protocol.message import Message, Tracepoint
 from protocol.mm import PagesPinned
+from tests.explore.equivalents import kinds_in_both_orders
 
 
 class Say(Message, frozen=True):
@@ -150,12 +145,7 @@ def test_a_device_that_is_late_is_found_in_whatever_order_the_search_begins() ->
 
 @pytest.mark.parametrize(("name", "era"), [("S03", "v4.20"), ("S03", "v6.12"), ("S04", "v6.12")])
 def test_equivalent_executions_of_a_scenario_show_the_same_violations(name: str, era: str) -> None:
-    runs = Runs(program_of(subject_of(load(name), kernel(era))))
-    for execution in islice(Dpor().executions(runs), 60):
-        swapped = runs.end(runs.open(latest_first(runs.order)), ())
-        assert sorted(found.kind for found in execution.violations) == sorted(
-            found.kind for found in swapped.violations
-        )
+    kinds_in_both_orders(name, era, 60)
 
 
 @pytest.mark.parametrize(
@@ -170,12 +160,4 @@ def test_equivalent_executions_of_a_scenario_show_the_same_violations(name: str,
     ],
 )
 def test_equivalent_executions_of_pins_show_the_same_violations(name: str, chosen: str, kind: str) -> None:
-    loaded = load(name)
-    runs = Runs(program_of(subject_of(loaded, expected_kernel(loaded.scenario, chosen))))
-    seen = set()
-    for execution in islice(Dpor().executions(runs), 400):
-        swapped = runs.end(runs.open(latest_first(runs.order)), ())
-        kinds = sorted(found.kind for found in execution.violations)
-        assert kinds == sorted(found.kind for found in swapped.violations)
-        seen.update(kinds)
-    assert kind in seen
+    assert kind in kinds_in_both_orders(name, chosen, 400)
