@@ -57,6 +57,9 @@ def parse(text: str) -> Node:
         return _Builder().build(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark and (deep := _too_deep(text, mark.index)):
+            # The scanner looks ahead: it may give up, in words of its own, before we see how deep it is.
+            raise ScenarioError(f"nested deeper than {MAX_DEPTH} levels", line=deep) from None
         problem = " ".join(part for part in (error.problem, error.context) if part)
         raise ScenarioError(f"not YAML: {problem}", line=mark.line + 1 if mark else 0) from None
     except yaml.reader.ReaderError as error:
@@ -66,6 +69,16 @@ def parse(text: str) -> Node:
         if isinstance(error, ScenarioError):
             raise
         raise ScenarioError(f"not YAML: {error}") from None
+
+
+def _too_deep(text: str, end: int) -> int:
+    """The line in which more brackets are open than a file may nest, 0 if there is none before character `end`."""
+    depth = 0
+    for place, character in enumerate(text[:end]):
+        depth += (character in "[{") - (character in "]}")
+        if depth > MAX_DEPTH:
+            return text.count("\n", 0, place) + 1
+    return 0
 
 
 class _Builder:
