@@ -137,9 +137,14 @@ class Flusher(KernelActor):
         if self.rules.writeback_pinned is WritebackPinned.LIVE:
             return False
         if self.rules.writeback_pinned is WritebackPinned.WAIT:
-            await self.ask(self.memmap, WaitUnpinned(pfn))  # P5, with the page locked: faults and truncate wait too
+            # P5, with the page locked: faults and truncate wait too
+            if (await self.ask(self.memmap, WaitUnpinned(pfn))).yes:
+                self.rules.decide("writeback_pinned")
             return False
-        return (await self.ask(self.memmap, MaybeDmaPinned(pfn, "writeback"))).yes
+        pinned = (await self.ask(self.memmap, MaybeDmaPinned(pfn, "writeback"))).yes
+        if pinned:
+            self.rules.decide("writeback_pinned")
+        return pinned
 
     async def _write_snapshot(self, ino: int, page: DirtyPage) -> int:
         """P6: write a copy. The page stays dirty, with dirty buffers, because more may come while it is pinned.

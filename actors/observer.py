@@ -10,10 +10,12 @@ from protocol.memmap import Page, ReadCounts, ReadFlags, ReadFolio, ReadVmstat
 from protocol.memory import ReadFrame
 from protocol.mm import ReadPagemap
 from protocol.observer import (
+    ContentSeen,
     FileSeen,
     FrameSeen,
     Observation,
     Observe,
+    ObserveContent,
     ObserveFrame,
     ObservePage,
     ObserveTask,
@@ -76,6 +78,36 @@ class Observer(Actor):
         status = await self.ask(f"{host_of(msg.process)}/mm", ReadStatus(place.mm))
         self.trace(TaskSeen(mm=place.mm, pinned=status.pinned, locked=status.locked))
 
+    @handles(ObserveContent)
+    async def observe_content(self, msg: ObserveContent) -> None:
+        """Every page of the files, cached or not, then every page of the mappings."""
+        for name, fs, ino, pages, block in msg.files:
+            state = await self.ask(fs, StatFile(ino))
+            cached = {index: pfn for index, pfn, *_ in state.cached}
+            blocks = dict(state.blocks)
+            for index in range(max([pages, *(index + 1 for index in (*cached, *blocks))])):
+                disk = "hole"
+                if index in blocks:
+                    disk = _told((await self.ask(block, ReadBlock(blocks[index]))).data, msg.chunk)
+                seen = await self._frame(msg, cached[index]) if index in cached else disk
+                self.trace(ContentSeen(place=f"file {name}:{index}", bytes=seen))
+                if block:
+                    self.trace(ContentSeen(place=f"disk {name}:{index}", bytes=disk))
+        for process, map_, pages in msg.maps:
+            for page in range(pages):
+                seen = await self._mapped(msg, process, map_, page)
+                self.trace(ContentSeen(place=f"memory {process}/{map_}:{page}", bytes=seen))
+
+    async def _mapped(self, msg: ObserveContent, process: str, map_: str, page: int) -> str:
+        place = await self.ask(f"{msg.host}/process/{process}", FindMapping(map_, page))
+        if place.address < 0:
+            return "none"
+        entry = await self.ask(f"{msg.host}/mm", ReadPagemap(place.mm, place.address))
+        return await self._frame(msg, entry.pfn) if entry.pfn >= 0 else entry.state
+
+    async def _frame(self, msg: ObserveContent, pfn: int) -> str:
+        return _told((await self.ask(f"{msg.host}/memory", ReadFrame(pfn))).data, msg.chunk)
+
     async def _observe_frame(self, host: str, pfn: int) -> None:
         memmap = f"{host}/memmap"
         flags = await self.ask(memmap, ReadFlags(pfn, int(sum(Page))))
@@ -107,3 +139,9 @@ class Observer(Actor):
                     intact=intact,
                 )
             )
+
+
+def _told(data: bytes, chunk: int) -> str:
+    """The first byte of each chunk, where it differs from the one before: "0x11/0xaa"."""
+    firsts = data[::chunk]
+    return "/".join(f"{byte:#04x}" for at, byte in enumerate(firsts) if not at or byte != firsts[at - 1])

@@ -9,6 +9,8 @@ from typing import Final
 import msgspec
 
 from gupsim.checkers import Suite
+from gupsim.outcomes import WitnessReader, shown
+from gupsim.outcomes.evidence import decided_of
 from gupsim.report.metrics import Metrics
 from gupsim.report.outcome import Outcome
 from gupsim.scenario.canonical import file_form
@@ -66,7 +68,8 @@ class Run:
         self.seed = seed
         self.world: World = build(loaded.scenario, kernel.rules, seed=seed, codec=codec)
         self.timed = self.world.timed
-        self.suite = Suite()
+        self.reader = WitnessReader()
+        self.suite = Suite(beside=(self.reader,))
         self.metrics = Metrics()
         self._files: list[FileSeen] = []
         self._unmet: list[str] = []
@@ -99,6 +102,8 @@ class Run:
         end_time = self.timed.now
         violations = tuple(self.suite.finish(end_time))
         self.timed.close()
+        decided = decided_of(self.world.plan.rules)
+        shows = shown(self.loaded.scenario, self.kernel, self.reader.witness(decided), {one.kind for one in violations})
         outcome = Outcome(
             header=self.writer.header,
             violations=violations,
@@ -106,8 +111,12 @@ class Run:
             vmstat=self.metrics.vmstat,
             events=self.timed.events,
             end_time=end_time,
-            trace_sha256=self.writer.close(),
+            trace_sha256=self.writer.close(decided),
             warnings=tuple(self._unmet),
+            results=shows.results,
+            ended_with=shows.ended_with,
+            claims=shows.claims,
+            notes=shows.notes,
         )
         return RunResult(loaded=self.loaded, kernel=self.kernel, outcome=outcome, files=tuple(self._files))
 

@@ -9,8 +9,11 @@ import msgspec
 
 from actors.base.actor import Actor
 from actors.rules import KernelRules
+from actors.rules.consulted import consulted
 from gupsim.engine.links import LinkSpeed
 from gupsim.engine.timed import TimedWorld
+from gupsim.outcomes.observables import is_about_results, observables
+from gupsim.scenario.claims import mappings
 from gupsim.scenario.gates import watched
 from gupsim.scenario.model import Disk, FileSystem, Machine, Scenario, huge_pools, pages_of
 from gupsim.scenario.references import RESERVED_DISK, parents, process_of
@@ -22,7 +25,7 @@ from protocol.flusher import StartPeriodic
 from protocol.kernel import Boot
 from protocol.memory import PAGE_SIZE
 from protocol.message import Message
-from protocol.observer import Observe
+from protocol.observer import Observe, ObserveContent
 from protocol.process import RunGenerator, RunThread
 from protocol.shmem import SHMEM
 from protocol.units import nanoseconds
@@ -49,6 +52,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     end: virtual ns at which generators stop, 0 without a workload. actors: address, class and arguments of each, which
     no actor changes. boots, starts, lasts: first messages by address. watches: tracepoints of which a script hears.
+    rules: those that the actors read, noted when they are read.
     """
 
     scenario: Scenario
@@ -57,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
     starts: tuple[tuple[str, Message], ...]
     lasts: tuple[tuple[str, Message], ...]
     watches: tuple[str, ...]
+    rules: KernelRules
     actors: list[tuple[str, type[Actor], dict[str, Any]]] = msgspec.field(default_factory=list)
 
     def add(self, address: str, kind: type[Actor], **options: Any) -> None:
@@ -106,8 +111,24 @@ class World(msgspec.Struct, frozen=True):
         for address, message in messages:
             self.timed.post(address, message, at)
 
+    def look(self) -> None:
+        """Once nothing happens any more: let the observers report what files hold, and the mappings of processes."""
+        scenario = self.scenario
+        files = tuple(
+            [
+                (file.name, f"h0/{file.fs}", file.ino, file.pages, f"h0/{file.disk}")
+                for file in placed_files(scenario.machine)
+            ]
+            + [(name, f"h0/{SHMEM}", ino, pages, "") for name, ino, pages in memfds_of(scenario.machine)]
+        )
+        mapped = tuple((process, name, pages) for (process, name), pages in mappings(scenario).items())
+        content = ObserveContent("h0", files, mapped, PAGE_SIZE // scenario.machine.chunks)
+        self.timed.post("h0/observer", content, self.timed.now)
+
     def observe(self) -> None:
         """Once nothing happens any more: let the observers report what is in memory and on disk."""
+        if is_about_results(self.scenario) and observables(self.scenario).content:
+            self.look()
         for host in hosts(self.scenario.machine):
             seen = tuple(
                 (file.name, f"{host}/{file.fs}", file.ino, f"{host}/{file.disk}")
@@ -179,6 +200,7 @@ def build(
 
 def planned(scenario: Scenario, rules: KernelRules, *, scripted: bool = True) -> Plan:
     """What `build` builds. scripted: steps heed `after`, `until` and `delay`."""
+    rules = consulted(rules)
     machine = scenario.machine
     workload = scenario.workload
     end = BOOT_TIME + nanoseconds(workload.duration) if workload is not None else 0
@@ -189,6 +211,7 @@ def planned(scenario: Scenario, rules: KernelRules, *, scripted: bool = True) ->
         starts=(*_threads(scenario, last=False), *_generators(scenario, end)),
         lasts=tuple(_threads(scenario, last=True)),
         watches=tuple(watched(scenario)) if scripted else (),
+        rules=rules,
     )
     for host in hosts(machine):
         _add_memory_side(plan, host, machine, rules)

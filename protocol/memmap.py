@@ -267,8 +267,8 @@ class WaitWriteback(Request[Done], frozen=True):
     pfn: int
 
 
-class WaitUnpinned(Request[Done], frozen=True):
-    """Wait until the page is not maybe_dma_pinned: proposal P5 only, no kernel has it."""
+class WaitUnpinned(Request[Flag], frozen=True):
+    """Wait until the page is not maybe_dma_pinned: proposal P5 only, no kernel has it. True if it was."""
 
     pfn: int
 

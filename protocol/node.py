@@ -134,13 +134,15 @@ class Keep(Wire, frozen=True, tag="keep"):
 
 
 class Ended(Wire, frozen=True, tag="ended"):
-    """From a node: the run is over here. events: its deliveries. time: of the last event of all nodes (ns)."""
+    """From a node: the run is over here. events: its deliveries. time: of the last event of all nodes (ns). decided:
+    rules that decided something at its actors."""
 
     rounds: int
     windows: int
     events: int
     time: int
     chain: bytes
+    decided: tuple[str, ...] = ()
 
 
 class Failed(Wire, frozen=True, tag="failed"):

@@ -41,6 +41,30 @@ class ObserveTask(Message, frozen=True):
     process: str
 
 
+class ObserveContent(Message, frozen=True):
+    """What is in files and in mapped memory at the end. From outside; told by a ContentSeen for each page.
+
+    host: as "h0". files: (name, fs address, ino, pages, block address or ""); maps: (name of the process, map, pages).
+    chunk: bytes of which the first one is told."""
+
+    host: str
+    files: tuple[tuple[str, str, int, int, str], ...]
+    maps: tuple[tuple[str, str, int], ...]
+    chunk: int
+
+
+class ContentSeen(Tracepoint, frozen=True, tag="observer:content"):
+    """place: "file data:0" (as read(2) shows page 0), "disk data:0" (its block), "memory app/buf:0" (page 0 of mapping
+    buf of process app). bytes: the first one of each chunk, where it differs from the one before: "0xaa", "0x11/0xaa";
+    "hole", "none" or "swap" where there are none."""
+
+    place: str
+    bytes: str
+
+    def say(self) -> str:
+        return f"{self.place} holds {self.bytes}"
+
+
 class FrameSeen(Tracepoint, frozen=True, tag="observer:frame"):
     """A frame. flags: bits of `Page`, those of its folio; maps: number of mappings; head, folio: first page of its
     folio, and how many it has."""
@@ -113,5 +137,5 @@ class VmstatSeen(Tracepoint, frozen=True, tag="observer:vmstat"):
         return "vmstat: " + ", ".join(f"{name} {value}" for name, value in self.counters.items() if value)
 
 
-MESSAGES: tuple[type[Message], ...] = (Observe, Observation, ObservePage, ObserveFrame, ObserveTask)
-TRACEPOINTS: tuple[type[Tracepoint], ...] = (FileSeen, VmstatSeen, FrameSeen, PageSeen, TaskSeen)
+MESSAGES: tuple[type[Message], ...] = (Observe, Observation, ObservePage, ObserveFrame, ObserveTask, ObserveContent)
+TRACEPOINTS: tuple[type[Tracepoint], ...] = (FileSeen, VmstatSeen, FrameSeen, PageSeen, TaskSeen, ContentSeen)

@@ -147,7 +147,7 @@ class LocklessWalk(CpuCore):
     async def _allowed(self, pfn: int, flags: int) -> bool:
         """P9, folio_fast_pin_allowed(): since 6.5 a long-term write pin of a file page goes to the slow path, which
         refuses it. Of hugetlb and tmpfs, whose files need no dirty tracking, it does not."""
-        if self.rules.longterm_file_write is LongtermFileWrite.ALLOWED or flags & _FILE_WRITE != _FILE_WRITE:
+        if flags & _FILE_WRITE != _FILE_WRITE or self.rules.longterm_file_write is LongtermFileWrite.ALLOWED:
             return True
         mapping = await self.ask(self.memmap, memmap.ReadMapping(pfn))
         if mapping.anon or mapping.fs == f"{self.host}/{SHMEM}":
@@ -169,7 +169,10 @@ class LocklessWalk(CpuCore):
         """Proposal P1: leave a page under writeback to the slow path, which can wait."""
         if self.rules.pin_under_writeback is PinUnderWriteback.ALLOWED:
             return False
-        return bool((await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.WRITEBACK))).flags)
+        if not (await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.WRITEBACK))).flags:
+            return False
+        self.rules.decide("pin_under_writeback")
+        return True
 
     async def _read(self, space: str, table: Entry, index: int, level: int) -> Entry:
         """READ_ONCE() of an entry; gup_get_pte() of one that is wider than a word ("Torn reads")."""

@@ -126,12 +126,14 @@ class Memmap(HugetlbFolios):
         return DONE
 
     @handles(WaitUnpinned)
-    async def wait_unpinned(self, msg: WaitUnpinned) -> Done:
+    async def wait_unpinned(self, msg: WaitUnpinned) -> Flag:
         """Proposal P5: sleep while the page may be pinned."""
         pfn = self.folio(msg.pfn)
+        slept = False
         while self.counts.maybe_pinned(pfn):
+            slept = True
             await self.unpin_sleepers.sleep(pfn)
-        return DONE
+        return Flag(slept)
 
     # Page cache membership
 

@@ -211,6 +211,7 @@ class Fork(Faults, Layout, Thp):
             exclusive = bool(flags.flags)
         asks = exclusive if rule is ForkPinned.COPY_EXCLUSIVE else rule is ForkPinned.COPY
         if asks and parent.has_pinned and (await self.ask(self.memmap, memmap.MaybeDmaPinned(pfn, "fork"))).yes:
+            self.rules.decide("fork_pinned")
             return True
         if exclusive:
             await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.ANON_EXCLUSIVE))

@@ -104,8 +104,8 @@ class Gup(Faults):
             return EFAULT
         if write:
             longterm_pin = flags & Foll.PIN and flags & Foll.LONGTERM
-            refused = self.rules.longterm_file_write is LongtermFileWrite.REFUSED
-            if refused and longterm_pin and vma.fs and vma.shared and vma.writable():
+            shared_file = vma.fs and vma.shared and vma.writable()
+            if longterm_pin and shared_file and self.rules.longterm_file_write is LongtermFileWrite.REFUSED:
                 tracked = await self.ask(self.at(vma.fs), fs.NeedsDirtyTracking(vma.ino))
                 if tracked.yes:
                     return EFAULT
@@ -203,8 +203,10 @@ class Gup(Faults):
         """Proposal P1: no reference is taken on a page under writeback."""
         if self.rules.pin_under_writeback is PinUnderWriteback.ALLOWED or not flags & Foll.WRITE:
             return False
-        flag = await self.ask(self.memmap, memmap.ReadFlags(entry.target, Page.WRITEBACK))
-        return bool(flag.flags)
+        if not (await self.ask(self.memmap, memmap.ReadFlags(entry.target, Page.WRITEBACK))).flags:
+            return False
+        self.rules.decide("pin_under_writeback")
+        return True
 
     async def _take(self, vma: Vma, slot: Slot, entry: Entry, flags: int, holder: str) -> tuple[int, int]:
         """try_grab_folio() under the page-table lock, then FOLL_TOUCH: the page and an errno."""

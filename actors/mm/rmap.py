@@ -114,6 +114,7 @@ class Rmap(Flush):
                     # The entry is clear before the question: W3 of B8, step A2.
                     pinned = await self.ask(self.memmap, memmap.MaybeDmaPinned(msg.pfn, "try_to_unmap"))
                     if pinned.yes:
+                        self.rules.decide("unmap_pinned_anon")
                         await self.set_entry(space, slot, entry, "try_to_unmap")
                         return False
                     if not msg.lazyfree:

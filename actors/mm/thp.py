@@ -216,6 +216,7 @@ class Thp(MmCore):
         if self.rules.unmap_pinned_anon is UnmapPinnedAnon.UNMAP:
             return True
         if (await self.ask(self.memmap, memmap.MaybeDmaPinned(pfn, "try_share_anon_rmap"))).yes:
+            self.rules.decide("unmap_pinned_anon")
             return False
         await self.ask(self.memmap, memmap.ChangeFlags(pfn, clear=Page.ANON_EXCLUSIVE))
         return True

@@ -124,7 +124,8 @@ class Shrinker(Swap):
         if verdict := await self._unmap(pfn, -1):  # 5; step 4 is for anonymous pages
             return verdict
         # 6 (since 6.5): no new pin can arrive now, and a page that a device may still write keeps its buffers
-        if self.rules.reclaim_pinned_file is ReclaimPinnedFile.KEEP_BUFFERS and await self._pinned(pfn):
+        keep = self.rules.reclaim_pinned_file is ReclaimPinnedFile.KEEP_BUFFERS
+        if keep and await self._pinned(pfn, "reclaim_pinned_file"):
             return Verdict(Outcome.ACTIVATE, "may be pinned for DMA: its buffers are kept")
         mapping = await self.ask(self.memmap, memmap.ReadMapping(pfn))
         if not mapping.ino:
@@ -149,7 +150,8 @@ class Shrinker(Swap):
         if pfn in self.lazyfree:
             return await self._shrink_lazyfree(pfn)
         # 4: a place in swap; since 5.11 not for a page that may be pinned (S11)
-        if self.rules.reclaim_pinned_anon is ReclaimPinnedAnon.REFUSED and await self._pinned(pfn):
+        refused = self.rules.reclaim_pinned_anon is ReclaimPinnedAnon.REFUSED
+        if refused and await self._pinned(pfn, "reclaim_pinned_anon"):
             return Verdict(Outcome.KEEP, "may be pinned for DMA: it is not swapped")
         if (await self.ask(self.memmap, memmap.ReadFolio(pfn))).pages > 1:
             # Swap holds small pages here: the kernel would try to swap the huge page as a whole first.
@@ -226,8 +228,12 @@ class Shrinker(Swap):
         private = 1 if await self._flag(pfn, Page.PRIVATE) else 0
         return counts.refs - private == _CACHE_AND_ISOLATION
 
-    async def _pinned(self, pfn: int) -> bool:
-        return (await self.ask(self.memmap, memmap.MaybeDmaPinned(pfn, "reclaim"))).yes
+    async def _pinned(self, pfn: int, rule: str) -> bool:
+        """folio_maybe_dma_pinned(), which only matters to a rule."""
+        pinned = (await self.ask(self.memmap, memmap.MaybeDmaPinned(pfn, "reclaim"))).yes
+        if pinned:
+            self.rules.decide(rule)
+        return pinned
 
     async def _flag(self, pfn: int, flag: Page) -> bool:
         return bool((await self.ask(self.memmap, memmap.ReadFlags(pfn, flag))).flags)

@@ -292,3 +292,6 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     pin_under_writeback: PinUnderWriteback = PinUnderWriteback.ALLOWED
     pinned_on_lru: PinnedOnLru = PinnedOnLru.KEEP
     debug_vm: DebugVm = DebugVm.OFF
+
+    def decide(self, rule: str) -> None:
+        """A rule about pins has its say: noted where somebody counts (`actors.rules.consulted`)."""

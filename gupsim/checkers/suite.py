@@ -41,6 +41,12 @@ ALL_CHECKERS: Final[tuple[type[Checker], ...]] = (
     Deadlocks,
 )
 
+SEARCH_KINDS: Final = ("deadlock", "starvation")
+"""What a search reports by itself, without a checker."""
+
+KINDS: Final[tuple[str, ...]] = tuple(dict.fromkeys([*(checker.kind for checker in ALL_CHECKERS), *SEARCH_KINDS]))
+"""The kinds of violations that there are: what nobody here reports, nobody may expect."""
+
 
 class Suite:
     """Feeds each checker the tracepoints that it reads and tells the story of what it finds.
@@ -48,16 +54,23 @@ class Suite:
     `violations` grows while events come in; call `finish` once at the end. ``writer.subscribe(suite.feed)`` checks a
     live run.
 
-    checkers: which kinds. stories: without them violations have no chain, and a search runs faster.
+    checkers: which kinds. stories: without them violations have no chain, and a search runs faster. beside: who reads
+    the same events and reports nothing.
     """
 
-    def __init__(self, checkers: Iterable[type[Checker]] = ALL_CHECKERS, *, stories: bool = True) -> None:
+    def __init__(
+        self,
+        checkers: Iterable[type[Checker]] = ALL_CHECKERS,
+        *,
+        stories: bool = True,
+        beside: Iterable[Model] = (),
+    ) -> None:
         self.violations: list[Violation] = []
         self._stories = Stories() if stories else None
         models: dict[type[Model], Model] = {}
         self.checkers = [_made(kind, models) for kind in checkers]
         self._routes: dict[type[Tracepoint], tuple[Callable[[Event], Any], ...]]
-        self._routes = routes(*models.values(), *self.checkers)
+        self._routes = routes(*models.values(), *beside, *self.checkers)
 
     @property
     def reads(self) -> Container[type[Tracepoint]] | None:

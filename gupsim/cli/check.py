@@ -10,11 +10,13 @@ def check(file: TraceFile, *, as_json: JsonOption = False) -> int:
     """Check a stored trace: the same verdict as of the run that wrote it. Exit status 1 if there is a violation."""
     from gupsim.checkers import Suite
     from gupsim.cli.play import outcome_json, show_outcome
+    from gupsim.outcomes import WitnessReader, shown_by
     from gupsim.report import Metrics, Outcome
     from gupsim.trace import Event, TraceReader
 
     reader = TraceReader(file)
-    suite, metrics = Suite(), Metrics()
+    witness = WitnessReader()
+    suite, metrics = Suite(beside=(witness,)), Metrics()
     deliveries = 0
     for record in reader.records():
         if isinstance(record, Event):
@@ -23,15 +25,22 @@ def check(file: TraceFile, *, as_json: JsonOption = False) -> int:
         else:
             deliveries += 1
     end_time = reader.end.time if reader.end is not None else reader.time
+    violations = tuple(suite.finish(end_time))
+    decided = frozenset(reader.end.decided if reader.end is not None else ())
+    shows = shown_by(reader.header, witness.witness(decided), {found.kind for found in violations})
     outcome = Outcome(
         header=reader.header,
-        violations=tuple(suite.finish(end_time)),
+        violations=violations,
         metrics=metrics.values(),
         vmstat=metrics.vmstat,
         events=deliveries,
         end_time=end_time,
         trace_sha256=reader.sha256,
         warnings=tuple(reader.warnings()),
+        results=shows.results,
+        ended_with=shows.ended_with,
+        claims=shows.claims,
+        notes=shows.notes,
     )
     if as_json:
         for warning in outcome.warnings:

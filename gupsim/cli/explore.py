@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gupsim.explore.session import Session
     from gupsim.explore.tally import Seen
     from gupsim.scenario.choices import Kernel
+    from gupsim.scenario.goals import Goal
+    from gupsim.scenario.load import Loaded
 
 UNDECIDED = 3
 
@@ -45,6 +47,17 @@ def explore(
         str, typer.Option("--dask", metavar="ADDRESS", help="Search on a Dask cluster, as tcp://host:8786.")
     ] = "",
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="For replay and state files.")] = Path("replays"),
+    outcomes: Annotated[
+        bool, typer.Option("--outcomes", help="Search to the end and print all final outcomes, as herd7 does.")
+    ] = False,
+    reachable: Annotated[
+        list[str] | None,
+        typer.Option("--reachable", metavar="CLAIM", help="Expect this instead of what the file does. Repeatable."),
+    ] = None,
+    unreachable: Annotated[
+        list[str] | None,
+        typer.Option("--unreachable", metavar="CLAIM", help='As "again=ENOMEM & seen=0x22", "data-loss". Repeatable.'),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of random strategies.")] = 0,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Search to the end, not to the first violation of each kind.")
@@ -56,7 +69,8 @@ def explore(
 ) -> int:
     """Search the interleavings of a scenario and check what its file expects of each kernel.
 
-    Exit status 0 if all expectations hold, 1 if one does not, 3 if the limit ended the search before that was known.
+    Exit status 0 if all expectations hold, 1 if one does not or its proof is vacuous, 3 if the limit ended the search
+    before that was known.
     """
     limits = _limits(limit)
     if workers > 1 and dask:
@@ -68,11 +82,13 @@ def explore(
         strategy=strategy,
         seed=seed,
         keep_going=keep_going,
+        outcomes=outcomes,
+        claims=(tuple(reachable or ()), tuple(unreachable or ())),
     )
     # The engine and the actors take a quarter of a second to import: not before the input is known to be good.
     from gupsim.cli.explore_progress import ExploreProgress
     from gupsim.explore.errors import ExploreError, ExploreFailed
-    from gupsim.explore.told import print_end, print_head, print_outcome, session_json
+    from gupsim.explore.told import print_end, print_head, print_outcome, print_outcomes, session_json
 
     session.save_replay = _Replays(session, out)
     try:
@@ -100,6 +116,8 @@ def explore(
     if console is None:
         say_json({**session_json(session), "state": hint})
     else:
+        if session.states:
+            print_outcomes(console, session)
         print_end(console, session)
         if hint:
             console.print(f"go on with: gupsim explore --resume {hint}", soft_wrap=True)
@@ -116,10 +134,12 @@ def _session(
     strategy: str,
     seed: int,
     keep_going: bool,
+    outcomes: bool,
+    claims: tuple[tuple[str, ...], tuple[str, ...]],
 ) -> Session:
     """What to search; BadInput if the options contradict each other."""
     if resume is not None:
-        if scenario or any(chosen) or strategy != "dpor" or seed or keep_going:
+        if scenario or any(chosen) or any(claims) or strategy != "dpor" or seed or keep_going or outcomes:
             refuse(
                 "explore: --resume goes on with the search as it was; with --limit, --workers, --dask, --out, --json"
             )
@@ -132,8 +152,8 @@ def _session(
             refuse(f"explore: --resume: {error}{elsewhere(resume, 'explore --resume')}")
     if not scenario:
         refuse("explore: name a scenario, as S01 ('gupsim scenarios' lists them)")
-    from gupsim.explore.goals import goal_of, goals_of
     from gupsim.explore.session import EXHAUSTIVE, STRATEGIES, Session
+    from gupsim.scenario.goals import goal_of, goals_of
 
     if strategy not in STRATEGIES:
         from gupsim.scenario.errors import unknown
@@ -149,7 +169,33 @@ def _session(
         goals = [goal_of(loaded.scenario, chosen_kernel(loaded.scenario, *chosen))]
     else:
         goals = list(goals_of(loaded.scenario))
-    return Session(loaded, goals, strategy=strategy, seed=seed, keep_going=keep_going)
+    if any(claims):
+        goals = _claimed(loaded, goals, *claims)
+    return Session(loaded, goals, strategy=strategy, seed=seed, keep_going=keep_going, states=outcomes)
+
+
+def _claimed(loaded: Loaded, goals: list[Goal], reachable: tuple[str, ...], unreachable: tuple[str, ...]) -> list[Goal]:
+    """The same kernels, with other expectations; BadInput for a claim about nothing."""
+    from gupsim.explore.litmus import with_claims
+    from gupsim.scenario.claims import ClaimError, check_claim, claim_of, claim_text
+    from gupsim.scenario.errors import FieldError
+
+    texts: list[list[str]] = []
+    for option, given in (("--reachable", reachable), ("--unreachable", unreachable)):
+        texts.append([])
+        for text in given:
+            try:
+                claim = claim_of(text)
+                check_claim(loaded.scenario, claim, ("claim", option))
+            except ClaimError as error:
+                refuse(f"explore: {option}: {error}")
+            except FieldError as error:
+                refuse(f"explore: {option}: {error.problem}")
+            texts[-1].append(claim_text(claim))
+    both = sorted(set(texts[0]) & set(texts[1]))
+    if both:
+        refuse(f"explore: {both[0]!r} is expected both reachable and unreachable")
+    return [with_claims(goal, tuple(texts[0]), tuple(texts[1])) for goal in goals]
 
 
 def _limits(text: str) -> Limits:
@@ -204,7 +250,7 @@ class _Replays:
         from gupsim.replay import SUFFIX, record, save
 
         session = self._session
-        name = f"{_slug(Path(session.loaded.file).stem)}.{_slug(kernel.title())}.{seen.kind}{SUFFIX}"
+        name = f"{_slug(Path(session.loaded.file).stem)}.{_slug(kernel.title())}.{_slug(seen.kind)[:80]}{SUFFIX}"
         recording = record(session.loaded, kernel, seen.schedule, seen, strategy=session.strategy, seed=session.seed)
         try:
             return str(save(recording, self._out / name))

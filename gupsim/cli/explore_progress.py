@@ -7,9 +7,10 @@ from collections.abc import Callable
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from gupsim.cli.display import Display
-from gupsim.explore.goals import Goal, Outcome
+from gupsim.explore.goals import Outcome
 from gupsim.explore.session import Session
 from gupsim.explore.tally import Tally
+from gupsim.scenario.goals import Goal
 
 
 class ExploreProgress(Display):

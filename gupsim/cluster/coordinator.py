@@ -221,12 +221,13 @@ class Coordinator:
                 f"the nodes count {sum(end.events for end in ends)} deliveries, the trace holds {merge.deliveries}"
             )
         try:
-            digest = merge.end(time_ns)
+            decided = frozenset(rule for end in ends for rule in end.decided)
+            digest = merge.end(time_ns, decided)
         except OSError as error:
             raise self._full(error) from None
         placement = self.plan.placement
         return ClusterOutcome(
-            outcome=self.judge.outcome(merge.header, merge.deliveries, time_ns, digest),
+            outcome=self.judge.outcome(merge.header, merge.deliveries, time_ns, digest, decided),
             nodes=placement.nodes,
             windows=ends[0].windows,
             restarts=self.restarts,

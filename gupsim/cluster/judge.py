@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gupsim.checkers import Suite
+from gupsim.outcomes import WitnessReader, shown_by
 from gupsim.report.metrics import Metrics
 from gupsim.report.outcome import Outcome
 from gupsim.trace import Header
@@ -17,7 +18,8 @@ class Judge:
     """Call `feed` with every event, then `outcome`."""
 
     def __init__(self) -> None:
-        self.suite = Suite()
+        self.reader = WitnessReader()
+        self.suite = Suite(beside=(self.reader,))
         self.metrics = Metrics()
         self._unmet: list[str] = []
 
@@ -29,9 +31,10 @@ class Judge:
         if isinstance(point, Stuck) and event.actor == DIRECTOR:
             self._unmet.append(f"{point.context} still waits for {point.awaits}, which has not happened")
 
-    def outcome(self, header: Header, events: int, end_time: int, sha256: str) -> Outcome:
-        """What the run came to. end_time: ns."""
+    def outcome(self, header: Header, events: int, end_time: int, sha256: str, decided: frozenset[str]) -> Outcome:
+        """What the run came to. end_time: ns. decided: rules that decided something."""
         violations = tuple(self.suite.finish(end_time))
+        shows = shown_by(header, self.reader.witness(decided), {found.kind for found in violations})
         return Outcome(
             header=header,
             violations=violations,
@@ -41,6 +44,10 @@ class Judge:
             end_time=end_time,
             trace_sha256=sha256,
             warnings=tuple(self._unmet),
+            results=shows.results,
+            ended_with=shows.ended_with,
+            claims=shows.claims,
+            notes=shows.notes,
         )
 
 

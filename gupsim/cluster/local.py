@@ -14,6 +14,7 @@ from gupsim.cluster.plan import Plan, build_part, lookahead_of
 from gupsim.cluster.rounds import DONE, Rounds
 from gupsim.engine.links import LinkSpeed
 from gupsim.engine.timed import TimedWorld
+from gupsim.outcomes.evidence import decided_of
 from gupsim.trace import Header
 from protocol.catalog import ALL_MESSAGES
 from protocol.message import Message
@@ -69,16 +70,22 @@ def run_local(
 def run_plan(plan: Plan) -> LocalRun:
     """Run a scenario as its plan says."""
     sides: list[Rounds] = []
+    plans = []
     for me in range(len(plan.placement.nodes)):
         part = build_part(plan, me)
+        plans.append(part.world.plan)
         world = part.world
         world.boot()
         world.start()
         sides.append(Rounds(part.node, lookahead_of(plan, part), finish=world.finish, observe=world.observe))
-    return _exchange(sides, Merge(part.header, len(sides)), FrameCodec(ALL_MESSAGES), None)
+    merged = Merge(part.header, len(sides))
+    decided = (rule for each in plans for rule in decided_of(each.rules))
+    return _exchange(sides, merged, FrameCodec(ALL_MESSAGES), None, decided=decided)
 
 
-def _exchange(sides: list[Rounds], merged: Merge, codec: FrameCodec, shuffle: Random | None) -> LocalRun:
+def _exchange(
+    sides: list[Rounds], merged: Merge, codec: FrameCodec, shuffle: Random | None, *, decided: Iterable[str] = ()
+) -> LocalRun:
     merged.begin()
     size = 0
     while sides[0].phase != DONE:
@@ -101,7 +108,7 @@ def _exchange(sides: list[Rounds], merged: Merge, codec: FrameCodec, shuffle: Ra
     for side in sides:
         side.world.close()
     return LocalRun(
-        sha256=merged.end(time),
+        sha256=merged.end(time, frozenset(decided)),
         windows=sides[0].windows,
         rounds=sides[0].round,
         deliveries=merged.deliveries,

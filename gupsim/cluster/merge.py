@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, BinaryIO, Final, Union
 
 import msgspec
@@ -83,10 +83,11 @@ class Merge:
         least = min(self._upto)
         return [node for node, upto in enumerate(self._upto) if upto == least]
 
-    def end(self, time: int) -> str:
-        """Write the end mark; the digest of the trace. time: of the last event (ns)."""
+    def end(self, time: int, decided: Iterable[str] = ()) -> str:
+        """Write the end mark; the digest of the trace. time: of the last event (ns). decided: rules that decided
+        something."""
         self.time = time
-        self.put(encode_record(End(time=time, events=self.deliveries)))
+        self.put(encode_record(End(time, self.deliveries, tuple(sorted(decided)))))
         return self._sha256.hexdigest()
 
     def put(self, encoded: bytes) -> None:

@@ -20,6 +20,7 @@ from gupsim.cluster.plan import NodePart, Plan, build_part, decode_plan
 from gupsim.cluster.rounds import DONE, Rounds
 from gupsim.cluster.security import Hello
 from gupsim.engine.errors import EngineError
+from gupsim.outcomes.evidence import decided_of
 from protocol.catalog import ALL_MESSAGES
 from protocol.codec import FrameError
 from protocol.message import Message
@@ -126,7 +127,8 @@ class NodeRun:
             self.phase = "ended"
             log.info("%s: run %s ended after %d windows", self.name, begin.run, rounds.windows)
             node = rounds.world
-            self.outlet.finish(Ended(rounds.round, rounds.windows, node.events, node.now, rounds.chain))
+            decided = tuple(sorted(decided_of(part.world.plan.rules)))
+            self.outlet.finish(Ended(rounds.round, rounds.windows, node.events, node.now, rounds.chain, decided))
             node.close()
         finally:
             journal.close()

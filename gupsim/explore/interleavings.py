@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from gupsim.explore.conduct import Interrupted, Limits
+from gupsim.explore.seen import looker
 from gupsim.explore.subject import Subject, program_of
 from gupsim.explore.tally import Seen, Tally, enough
 from gupsim.search.dfs import Dfs
@@ -25,7 +26,9 @@ def conduct_dfs(
     runs = Runs(program_of(subject))
     tally = Tally("dfs", promise=strategy.promise())
     began = time.monotonic()
+    look = looker(subject)
     for execution in strategy.executions(runs):
+        look(execution, tally.outcomes)
         tally.executions += 1
         tally.events += len(execution.schedule)
         tally.depth = max(tally.depth, len(execution.schedule))

@@ -7,6 +7,7 @@ import threading
 import msgspec
 
 from gupsim.explore.part import PartialDpor, note
+from gupsim.explore.seen import looker
 from gupsim.explore.subject import Subject, program_of
 from gupsim.explore.tally import enough
 from gupsim.explore.wire import Answer, Draw, Found, Job, OrderObjects, Packer, Part, Tables
@@ -80,8 +81,10 @@ def _drawn(draw: Draw) -> Answer:
     part = Part(found=[])
     found: dict[str, Found] = {}
     wanted = frozenset(draw.wanted)
+    look = looker(draw.subject)
     for execution in strategy.executions(runs):
         note(execution, part.executions, found, packer)
+        look(execution, part.outcomes)
         part.executions += 1
         part.cut += execution.cut
         part.events += len(execution.schedule)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from gupsim.explore.seen import looker
 from gupsim.explore.subject import Subject, program_of
 from gupsim.explore.tally import enough
 from gupsim.explore.traces import NamedTraces
@@ -34,6 +35,7 @@ class PartialDpor(Dpor):
         self._packer = Packer(self._runs.names, self._objects)
         self._leaf = 0
         self._outside = False
+        self._look = looker(subject)
         self._wanted: frozenset[str] = frozenset()
         self._reported: list[Planned] = []
 
@@ -67,6 +69,7 @@ class PartialDpor(Dpor):
             self._reverse_races()
             traces += self._traces.encoded()
             note(execution, part.executions, found, self._packer)
+            self._look(execution, part.outcomes)
             part.executions += 1
             part.cut += execution.cut
             part.events += len(execution.schedule)

@@ -12,13 +12,15 @@ import msgspec
 from gupsim.explore import state as states
 from gupsim.explore.conduct import BUDGET, DrawnSearch, Interrupted, Limits, TreeSearch, conduct
 from gupsim.explore.errors import ExploreError, WorkersGone
-from gupsim.explore.goals import Goal, Outcome
+from gupsim.explore.goals import Outcome
 from gupsim.explore.interleavings import conduct_dfs
 from gupsim.explore.pools import Pool
-from gupsim.explore.subject import subject_of
-from gupsim.explore.tally import Seen, Tally, enough
+from gupsim.explore.subject import ScenarioSubject, subject_of
+from gupsim.explore.tally import ANY, Seen, Tally, enough
+from gupsim.outcomes.evidence import gaps
 from gupsim.scenario.canonical import file_form
 from gupsim.scenario.choices import RULES, Kernel, kernel
+from gupsim.scenario.goals import Goal
 from gupsim.scenario.load import Loaded, load_form
 
 EXHAUSTIVE = ("dpor", "dfs")
@@ -42,7 +44,8 @@ class Session:
     """What is to be searched, and what came of it so far.
 
     outcomes: of the goals that are over, and of the one that was stopped. interrupted: by Ctrl-C. gone: why nobody
-    works any more, "" if somebody does. save_replay: writes a replay file and gives its name, "" for none.
+    works any more, "" if somebody does. states: the outcomes of all executions are counted, and so none is left out.
+    save_replay: writes a replay file and gives its name, "" for none.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Session:
         strategy: str = "dpor",
         seed: int = 0,
         keep_going: bool = False,
+        states: bool = False,
         save_replay: Callable[[Kernel, Seen], str] | None = None,
     ) -> None:
         self.loaded = loaded
@@ -60,6 +64,7 @@ class Session:
         self.strategy = strategy
         self.seed = seed
         self.keep_going = keep_going
+        self.states = states
         self.save_replay = save_replay
         self.interrupted = False
         self.gone = ""
@@ -86,7 +91,7 @@ class Session:
                 assert search is not None  # dfs needs no workers
                 self.gone = str(gone)
                 tally = search.tally
-            outcome = Outcome(goal, tally, self._replays(goal, tally))
+            outcome = self._outcome(goal, tally, self._replays(goal, tally))
             self._outcomes[number] = outcome
             watcher.ends(outcome)
             if search is not None and self._unfinished(goal, tally):
@@ -106,6 +111,14 @@ class Session:
         if False in held:
             return False
         return None if None in held or len(held) < len(self.goals) else True
+
+    @property
+    def verdict(self) -> str:
+        """In a word: "held", "failed", "vacuous" if nothing is wrong but proofs that prove nothing, "undecided"."""
+        if self.held is None:
+            return "undecided"
+        wrong = {outcome.verdict for outcome in self.outcomes if outcome.held is False}
+        return "held" if self.held else "vacuous" if wrong == {"vacuous"} else "failed"
 
     @property
     def resumable(self) -> bool:
@@ -133,6 +146,7 @@ class Session:
                 seed=self.seed,
                 keep_going=self.keep_going,
                 goals=goals,
+                states=self.states,
             ),
             path,
         )
@@ -149,11 +163,18 @@ class Session:
             raise ExploreError(f"{path}: is damaged: {error}") from None
         if state.strategy not in STRATEGIES:
             raise ExploreError(f"{path}: is damaged: its parts do not fit together")
-        session = cls(loaded, goals, strategy=state.strategy, seed=state.seed, keep_going=state.keep_going)
+        session = cls(
+            loaded,
+            goals,
+            strategy=state.strategy,
+            seed=state.seed,
+            keep_going=state.keep_going,
+            states=state.states,
+        )
         for number, (goal, stored) in enumerate(zip(goals, state.goals, strict=True)):
             if stored.tally is None:
                 continue
-            outcome = Outcome(goal, stored.tally, stored.replays)
+            outcome = session._outcome(goal, stored.tally, stored.replays)
             if not session._unfinished(goal, stored.tally):
                 session._outcomes[number] = outcome
                 continue
@@ -164,9 +185,21 @@ class Session:
                 states.restore(search, stored.tree, stored.tally)
         return session
 
+    def _outcome(self, goal: Goal, tally: Tally, replays: dict[str, str]) -> Outcome:
+        evidence = tally.outcomes.evidence
+        missing = gaps(self.loaded.scenario, goal.kernel, evidence) if tally.complete else []
+        return Outcome(goal, tally, replays, tuple(missing))
+
+    def _subject(self, goal: Goal) -> ScenarioSubject:
+        return subject_of(self.loaded, goal.kernel, claims=goal.texts, states=self.states)
+
+    def _wanted(self, goal: Goal) -> list[str]:
+        """What the search may stop at: the first of each kind that counts; [] if it must go on to its end."""
+        return [] if self.keep_going or self.states else [*goal.texts] or [ANY]
+
     def _search(self, goal: Goal) -> TreeSearch | DrawnSearch:
-        subject = subject_of(self.loaded, goal.kernel)
-        wanted = goal.wanted(keep_going=self.keep_going)
+        subject = self._subject(goal)
+        wanted = self._wanted(goal)
         if self.strategy == "dpor":
             return TreeSearch(subject, wanted)
         # One execution of a workload takes seconds.
@@ -186,23 +219,23 @@ class Session:
         def progress(_: object) -> None:
             watcher.goes_on(search.tally, search.finished)
 
-        wanted = goal.wanted(keep_going=self.keep_going)
+        wanted = self._wanted(goal)
         if isinstance(search, TreeSearch):
             return conduct(search, pool, limits, check=check, progress=progress, wanted=wanted)
         return conduct(search, pool, limits, check=check, progress=progress, wanted=wanted)
 
     def _interleavings(self, goal: Goal, limits: Limits, watcher: Watcher, check: Callable[[], None]) -> Tally:
         return conduct_dfs(
-            subject_of(self.loaded, goal.kernel),
+            self._subject(goal),
             limits,
             check=check,
             progress=lambda tally: watcher.goes_on(tally, 0.0),
-            wanted=goal.wanted(keep_going=self.keep_going),
+            wanted=self._wanted(goal),
         )
 
     def _unfinished(self, goal: Goal, tally: Tally) -> bool:
         """True if there is more to find out."""
-        return not tally.complete and not enough(goal.wanted(keep_going=self.keep_going), tally.found)
+        return not tally.complete and not enough(self._wanted(goal), tally.found)
 
     def _replays(self, goal: Goal, tally: Tally) -> dict[str, str]:
         if self.save_replay is None:
@@ -222,6 +255,7 @@ def _stored(goal: Goal) -> states.StoredGoal:
         goal.reachable,
         goal.unreachable,
         platform=chosen.platform,
+        reason=goal.reason,
     )
 
 
@@ -229,4 +263,4 @@ def _goal(stored: states.StoredGoal) -> Goal:
     # All rules are set one by one, and then called as they were chosen.
     rules = kernel(stored.era, (), stored.rules.items()).rules
     chosen = Kernel(stored.era, stored.policies, stored.settings, rules, stored.platform)
-    return Goal(chosen, stored.reachable, stored.unreachable)
+    return Goal(chosen, stored.reachable, stored.unreachable, stored.reason)

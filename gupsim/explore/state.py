@@ -17,7 +17,7 @@ from gupsim.explore.tree import DONE, Branch, graft
 from gupsim.explore.wire import Packer, Tables, TreeNode, Unpacker
 
 FORMAT: Final = "gupsim-search"
-VERSION: Final = 1
+VERSION: Final = 2
 SUFFIX: Final = ".search"
 MAX_BYTES: Final = 1 << 30
 
@@ -46,6 +46,7 @@ class StoredGoal(msgspec.Struct, array_like=True, frozen=True):
     tree: StoredTree | None = None
     drawn: int = 0
     platform: str = "x86"
+    reason: str = ""
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):
@@ -68,11 +69,12 @@ class State(msgspec.Struct, array_like=True, frozen=True):
     seed: int
     keep_going: bool
     goals: list[StoredGoal]
+    states: bool = False
 
 
 def save(state: State, path: Path) -> None:
     """Write the file, whole or not at all; ExploreError if that fails."""
-    content = msgspec.msgpack.encode(state)
+    content = msgspec.msgpack.encode(state, order="deterministic")
     envelope = Envelope(FORMAT, VERSION, version("gupsim"), hashlib.sha256(content).digest(), content)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

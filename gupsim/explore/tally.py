@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from gupsim.explore.errors import ExploreFailed
+from gupsim.explore.seen import Outcomes
 from gupsim.explore.wire import Part, Unpacker
 from gupsim.search.names import Names
 
@@ -34,7 +35,8 @@ class Tally(msgspec.Struct):
 
     traces: different executions, 0 if the strategy does not tell them apart. redundant: executions of a trace seen
     before. blocked: executions that could not go on. events: delivered in them. depth: most in one execution. cut:
-    executions that were too long. promise: what the strategy guarantees. wall_s: how long it took.
+    executions that were too long. promise: what the strategy guarantees. wall_s: how long it took. outcomes: how the
+    executions ended, and what was tried in them.
     """
 
     strategy: str
@@ -50,6 +52,7 @@ class Tally(msgspec.Struct):
     found: dict[str, Seen] = {}
     promise: str = ""
     wall_s: float = 0.0
+    outcomes: Outcomes = msgspec.field(default_factory=Outcomes)
 
     def add(self, part: Part, tables: Unpacker, names: Names) -> None:
         """Enter a part of the search. names: those into which `tables` were unpacked."""
@@ -72,6 +75,7 @@ class Tally(msgspec.Struct):
         self.events += part.events
         self.cut += part.cut
         self.depth = max(self.depth, part.depth)
+        self.outcomes.join(part.outcomes)
 
 
 def enough(wanted: Collection[str], found: Collection[str]) -> bool:

@@ -8,7 +8,9 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from gupsim.checkers import KINDS
 from gupsim.explore.goals import Expected, Outcome
+from gupsim.explore.litmus import table, table_json, test_name
 from gupsim.explore.session import Session
 from gupsim.explore.tally import Tally
 
@@ -37,7 +39,10 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
         console.print(Text(said, _STYLES[False] if outcome.goal.open or kind == "actor-failed" else ""))
         _print_found(console, outcome, kind)
     if outcome.goal.open and not tally.found and tally.complete:
-        console.print(Text(f"  proved: no interleaving of {_number(tally.traces, 'trace')} shows a violation", "green"))
+        said = f"no interleaving of {_number(tally.traces or tally.executions, 'trace')} shows a violation"
+        proved = not outcome.vacuous
+        console.print(Text(f"  {'proved' if proved else 'vacuous'}: {said}", _STYLES[proved or None]))
+    _print_gaps(console, outcome)
     if tally.promise and not tally.complete and tally.strategy not in ("dpor", "dfs"):
         console.print(Text(f"  {tally.promise}"))
 
@@ -45,11 +50,14 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
 def print_end(console: Console, session: Session) -> None:
     """The last line."""
     total = len(session.goals)
+    verdicts = [outcome.verdict for outcome in session.outcomes]
     held = sum(outcome.held is True for outcome in session.outcomes)
-    failed = sum(outcome.held is False for outcome in session.outcomes)
-    undecided = total - held - failed
+    vacuous = verdicts.count("vacuous")
+    failed = sum(outcome.held is False for outcome in session.outcomes) - vacuous
+    undecided = total - held - failed - vacuous
     parts = [f"{held} of {total} kernels as expected"]
     parts += [f"{failed} not"] if failed else []
+    parts += [f"{vacuous} vacuous"] if vacuous else []
     parts += [f"{undecided} undecided"] if undecided else []
     console.print()
     console.print(Text(", ".join(parts), _STYLES[session.held]))
@@ -69,9 +77,10 @@ def session_json(session: Session) -> dict[str, Any]:
         "platform": single.platform if single else None,
         "policies": list(single.policies) if single else None,
         "strategy": session.strategy,
-        "verdict": {True: "held", False: "failed", None: "undecided"}[session.held],
+        "verdict": session.verdict,
         "complete": len(outcomes) == len(session.goals) and all(tally.complete for tally in tallies),
         **{name: sum(getattr(tally, name) for tally in tallies) for name in _COUNTS},
+        **({"outcomes": tables} if (tables := _tables(session)) else {}),
         "violations": [found for outcome in outcomes for found in _violations(outcome)],
         "expectations": [msgspec.to_builtins(expected) for outcome in outcomes for expected in outcome.expected],
         "wall_s": round(sum(tally.wall_s for tally in tallies), 3),
@@ -80,6 +89,20 @@ def session_json(session: Session) -> dict[str, Any]:
 
 
 _COUNTS = ("executions", "traces", "redundant", "blocked", "events")
+
+
+def print_outcomes(console: Console, session: Session) -> None:
+    """The table of outcomes of each kernel, as herd7 would print it; nothing else is to be read off it."""
+    name = test_name(session.loaded.file)
+    for outcome in session.outcomes:
+        console.print()
+        for line in table(name, outcome):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _tables(session: Session) -> list[dict[str, Any]]:
+    name = test_name(session.loaded.file)
+    return [table_json(name, outcome) for outcome in session.outcomes] if session.states else []
 
 
 def _search_json(outcome: Outcome) -> dict[str, Any]:
@@ -95,7 +118,20 @@ def _search_json(outcome: Outcome) -> dict[str, Any]:
         **{name: getattr(tally, name) for name in _COUNTS},
         "depth": tally.depth,
         "promise": tally.promise,
+        "rests_on": _rests_on(outcome),
         "wall_s": round(tally.wall_s, 3),
+    }
+
+
+def _rests_on(outcome: Outcome) -> dict[str, Any]:
+    """What was tried, and what was not."""
+    evidence = outcome.tally.outcomes.evidence
+    return {
+        "steps_that_succeeded": len(evidence.succeeded),
+        "threads_that_ended": len(evidence.ended),
+        "vacuous": outcome.vacuous,
+        "reason": outcome.goal.reason,
+        "gaps": [msgspec.to_builtins(gap) for gap in outcome.gaps],
     }
 
 
@@ -110,14 +146,24 @@ def _violations(outcome: Outcome) -> list[dict[str, Any]]:
             "executions": seen.executions,
         }
         for _, seen in sorted(outcome.tally.found.items())
+        if seen.kind in KINDS or seen.kind == "actor-failed"
     ]
+
+
+def _print_gaps(console: Console, outcome: Outcome) -> None:
+    """What the proof does not rest on."""
+    for gap in outcome.gaps:
+        console.print(Text(f"    {gap.says}", "yellow" if gap.vacuous and not outcome.goal.reason else ""))
+    if outcome.goal.reason and any(gap.vacuous for gap in outcome.gaps):
+        console.print(Text(f"    allowed by the file: {outcome.goal.reason}"))
 
 
 def _print_found(console: Console, outcome: Outcome, kind: str) -> None:
     seen = outcome.tally.found.get(kind)
     if seen is None:
         return
-    console.print(Text(f"    {seen.message}"), soft_wrap=True)
+    if kind in KINDS:
+        console.print(Text(f"    {seen.message}"), soft_wrap=True)
     replay = outcome.replays.get(kind)
     again = f"gupsim replay {replay}" if replay else f"a schedule of {len(seen.schedule)} events"
     console.print(Text(f"    {again}"), soft_wrap=True)
@@ -127,6 +173,9 @@ def _sentence(expected: Expected, tally: Tally) -> str:
     if expected.verdict == "found":
         until = _number(tally.found[expected.kind].executions_until_found)
         return f"{expected.kind} is reachable: found after {until}"
+    if expected.verdict == "vacuous":
+        seen = _number(tally.traces, "trace") if tally.traces else _number(tally.executions)
+        return f"{expected.kind} is unreachable, but the proof is vacuous: no interleaving of {seen} tried it"
     if expected.verdict == "proved":
         seen = _number(tally.traces, "trace") if tally.traces else _number(tally.executions)
         return f"{expected.kind} is unreachable: proved, no interleaving of {seen}"

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from gupsim.engine.errors import EngineError
+from gupsim.explore.seen import Outcomes
 from gupsim.explore.subject import Subject
 from gupsim.search.access import NOTHING, Access
 from gupsim.search.names import ANSWER, OUTSIDE, TIMER, Names
@@ -99,6 +100,7 @@ class Part(msgspec.Struct, array_like=True):
     found: list[Found] = []
     planned: list[Planned] = []
     rest: list[TreeNode] | None = None
+    outcomes: Outcomes = msgspec.field(default_factory=Outcomes)
 
 
 class Answer(msgspec.Struct, array_like=True):

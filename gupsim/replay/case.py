@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from gupsim.explore.subject import scenario_program
 from gupsim.scenario.canonical import file_form
 from gupsim.scenario.choices import Kernel
-from gupsim.scenario.errors import ScenarioError
+from gupsim.scenario.claims import check_claim, claims_of
+from gupsim.scenario.errors import FieldError, ScenarioError
 from gupsim.scenario.load import Loaded, load_form
 from gupsim.scenario.model import Scenario, Thread
 from gupsim.search.program import Program
@@ -24,7 +25,7 @@ class Case(msgspec.Struct, frozen=True):
     """A program that can be made smaller. loaded, kernel: None for a program of actors, which cannot.
 
     loaded: the scenario as its file has it. kept: what is left of its threads; all of it at first.
-    seed: of the actors' random streams.
+    seed: of the actors' random streams. claims: what is looked for beside violations, as texts.
     """
 
     program: Program[Any]
@@ -33,6 +34,7 @@ class Case(msgspec.Struct, frozen=True):
     scenario: Scenario | None = None
     kept: Kept = {}
     seed: int = 0
+    claims: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,16 +52,25 @@ class Case(msgspec.Struct, frozen=True):
             return
         for kept in smaller(self.kept):
             try:
-                yield case_of(self.loaded, self.kernel, kept, seed=self.seed)
+                yield case_of(self.loaded, self.kernel, kept, seed=self.seed, claims=self.claims)
             except ScenarioError:
                 continue
 
 
-def case_of(loaded: Loaded, kernel: Kernel, kept: Kept | None = None, *, seed: int = 0) -> Case:
-    """A scenario, or what is left of it; ScenarioError if a step that is left needs one that is not."""
+def case_of(
+    loaded: Loaded, kernel: Kernel, kept: Kept | None = None, *, seed: int = 0, claims: Iterable[str] = ()
+) -> Case:
+    """A scenario, or what is left of it; ScenarioError if a step that is left, or a claim, needs one that is not."""
     kept = kept or whole(loaded.scenario)
     scenario = loaded.scenario if kept == whole(loaded.scenario) else cut(loaded.scenario, kept)
-    return Case(scenario_program(scenario, kernel.rules, seed=seed), loaded, kernel, scenario, kept, seed)
+    sought = claims_of(claims)
+    for claim in sought.values():
+        try:
+            check_claim(scenario, claim, ())
+        except FieldError as error:
+            raise ScenarioError(error.problem) from None
+    program = scenario_program(scenario, kernel.rules, seed=seed, claims=sought)
+    return Case(program, loaded, kernel, scenario, kept, seed, tuple(sought))
 
 
 def whole(scenario: Scenario) -> Kept:
@@ -87,16 +98,16 @@ def smaller(kept: Kept) -> Iterator[Kept]:
 
 
 def cut(scenario: Scenario, kept: Kept) -> Scenario:
-    """The scenario with these steps only. What scripts a timed run goes: its labels may be gone, and a search does
-    not heed it. Steps and threads that a changed file no longer has are passed over."""
+    """The scenario with these steps only. What scripts a timed run goes: labels may be gone, and a search does not heed
+    it. Steps and threads that a changed file no longer has are passed over."""
     threads: dict[str, Thread] = {}
     for name, thread in scenario.threads.items():
         steps = tuple(
-            replace(thread.steps[number], label="", after=(), until=(), delay="0ns")
+            replace(thread.steps[number], after=(), until=(), delay="0ns")
             for number in kept.get(name, ())
             if number < len(thread.steps)
         )
         if steps:
             threads[name] = replace(thread, steps=steps)
     # Through the reader: it checks that every name that a step uses is still given.
-    return load_form(file_form(replace(scenario, threads=threads, expectations={}))).scenario
+    return load_form(file_form(replace(scenario, threads=threads, expectations={}, outcomes=()))).scenario

@@ -98,7 +98,7 @@ def record(
 ) -> Recording:
     """A violation that a search found, ready to be saved. paths: of the messages, in the order of delivery, as
     `Names.path` gives them. strategy, seed: of the search. The execution is run once more."""
-    case = case_of(loaded, kernel, seed=seed_of_actors)
+    case = case_of(loaded, kernel, seed=seed_of_actors, claims=(violation.kind,))
     runs = Runs(case.program)
     mids = [runs.names.at(path) for path in paths]
     history = play(runs, Strict(mids), sought(violation), stop=False)
@@ -234,7 +234,7 @@ def _case(recording: Recording, scenario: str) -> tuple[Case, list[str]]:
         else:
             loaded = Loaded(load_form(place.form, place.file).scenario, place.file, place.digest)
             _check_kept(place.kept, loaded)
-        case = case_of(loaded, kernel, seed=recording.seed_of_actors)
+        case = case_of(loaded, kernel, seed=recording.seed_of_actors, claims=(recording.expected.kind,))
     except (ChoiceError, ScenarioError) as error:
         # Nothing can be played at all: with what changed, if that is why.
         raise BadRecording("; ".join([*changes, f"it cannot be played here: {error}"])) from None

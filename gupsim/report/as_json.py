@@ -21,6 +21,10 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "violations": [_violation(found) for found in outcome.violations],
         "metrics": dict(outcome.metrics),
         "vmstat": dict(outcome.vmstat),
+        "results": dict(outcome.results),
+        "outcome": dict(outcome.ended_with),
+        "claims": dict(outcome.claims),
+        "notes": list(outcome.notes),
         "events": outcome.events,
         "trace_sha256": outcome.trace_sha256,
     }

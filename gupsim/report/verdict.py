@@ -41,7 +41,12 @@ def verdict_lines(outcome: Outcome, width: int = WIDTH, *, stories: bool = True)
     left = len(outcome.violations) - 2 * _TOLD
     if left > 0:
         yield Text(f"... and {left} more violations", "dim")
+    for claim, shown in outcome.claims.items():
+        yield from wrapped(Text(f"{'shows' if shown else 'does not show'}: {claim}"), width, 3)
+    for note in outcome.notes:
+        yield from wrapped(Text(f"note: {note}", "yellow"), width, 6)
     yield Text()
+    yield from _results(outcome, width)
     yield from _numbers("metrics", outcome.metrics, width)
     yield from _numbers("vmstat", outcome.vmstat, width)
     if outcome.trace_sha256:
@@ -99,6 +104,12 @@ def _lane(address: str, found: Violation) -> str:
     """Without the host if all of the story happens on one."""
     hosts = {event.actor.partition("/")[0] for event in found.chain}
     return address if len(hosts) > 1 else local_name(address)
+
+
+def _results(outcome: Outcome, width: int) -> Iterator[Text]:
+    if outcome.ended_with:
+        told = ", ".join(f"{name} {value}" for name, value in outcome.ended_with.items())
+        yield from wrapped(Text.assemble((f"{'outcome':<9}", "bold"), told), width, 9)
 
 
 def _numbers(title: str, numbers: Mapping[str, int | None], width: int) -> Iterator[Text]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -11,27 +11,8 @@ from protocol.steps import AnyStep, Byte, Count, Name
 from protocol.units import Duration
 from protocol.workload import AnyGenerator
 
-Kind = Literal[
-    "kernel-bug",
-    "data-loss",
-    "torn-writeback",
-    "dma-use-after-free",
-    "table-use-after-free",
-    "stale-tlb",
-    "pin-incoherent",
-    "torn-entry",
-    "info-leak",
-    "refcount",
-    "pin-leak",
-    "misidentified-pin",
-    "deadlock",
-    "starvation",
-    "space-leak",
-]
 MAX_TIME = 10**15
 """Longest time in a scenario, in ns: 11 days. All times of a history must fit in 64 bits."""
-KINDS: tuple[str, ...] = get_args(Kind)
-"""The kinds of violations that checkers report."""
 
 SIZE_PATTERN = r"^[0-9]{1,6}(KiB|MiB|GiB)$"
 Size = Annotated[str, msgspec.Meta(pattern=SIZE_PATTERN, examples=["64MiB"])]
@@ -46,6 +27,13 @@ Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Text = Annotated[str, msgspec.Meta(max_length=10_000)]
 Pattern = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_.*?/\[\]-]{1,60}$")]
 Blocks = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
+Kind = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z-]{0,39}$")]
+"""A kind of violation that some checker reports."""
+Value: TypeAlias = int | str
+"""What a step returned, or a byte: a number, the name of an errno, "ok", a signal."""
+Given: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 53), le=1 << 53)] | Line
+Observed = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_./:-]{0,80}$")]
+"""Name of a result, or of a place: "again", "app:3"; "data", "data:1", "app/buf:0"."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -188,20 +176,39 @@ class Workload(Part, frozen=True, kw_only=True):
     generators: Annotated[tuple[Client, ...], msgspec.Meta(min_length=1)]
 
 
-class Expectation(Part, frozen=True, kw_only=True):
-    """Under one kernel: kinds that some interleaving shows, and kinds that none does.
+class Claim(Part, frozen=True, kw_only=True):
+    """What one execution may show, all of it at once. result, load: what named steps returned. file, disk, memory:
+    bytes at the end, by file or mapping, as "data", "data:1" (page 1) or "app/buf". warning: a part of what the kernel
+    warned of. kind: violations."""
 
-    The scripted run of a scenario shows what is reachable; a search proves both.
+    kind: tuple[Kind, ...] = ()
+    result: dict[Observed, Given] = {}
+    load: dict[Observed, Given] = {}
+    file: dict[Observed, Given] = {}
+    disk: dict[Observed, Given] = {}
+    memory: dict[Observed, Given] = {}
+    warning: tuple[Line, ...] = ()
+
+
+class Expectation(Part, frozen=True, kw_only=True):
+    """Under one kernel: what some interleaving shows, and what none does: kinds of violations, or claims about results.
+
+    The scripted run of a scenario shows what is reachable; a search proves both. vacuous: a proof counts although a
+    step never succeeds, or a policy never decides anything, for this `reason`.
     """
 
-    reachable: tuple[Kind, ...] = ()
-    unreachable: tuple[Kind, ...] = ()
+    reachable: tuple[Kind | Claim, ...] = ()
+    unreachable: tuple[Kind | Claim, ...] = ()
+    vacuous: Literal["refused", "allowed"] = "refused"
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class Scenario(Part, frozen=True, kw_only=True):
     """One file. kernel, platform, policies, rules: what it runs under unless the command line says otherwise.
 
-    metrics: names of metrics to report. expectations: by kernel, as "v4.20", "arm64", "bounce" or "v4.20 + bounce".
+    metrics: names of metrics to report. outcomes: the results and places that it is about, as "again", "file data",
+    "warnings"; all that have names if none is given. expectations: by kernel, as "v4.20", "arm64", "bounce" or
+    "v4.20 + bounce". vacuous, reason: as in an expectation, for all of them.
     """
 
     title: Line
@@ -215,6 +222,9 @@ class Scenario(Part, frozen=True, kw_only=True):
     threads: dict[ActorName, Thread] = {}
     workload: Workload | None = None
     metrics: tuple[Line, ...] = ()
+    outcomes: tuple[Line, ...] = ()
+    vacuous: Literal["refused", "allowed"] = "refused"
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
     expectations: dict[str, Expectation] = {}
 
 

@@ -23,6 +23,9 @@ STEP_WORDS: dict[str, type[msgspec.Struct]] = {step_word(cls): cls for cls in ST
 GENERATOR_WORDS: dict[str, type[msgspec.Struct]] = {generator_word(cls): cls for cls in GENERATORS}
 BESIDE_STEP = ("label", "after", "until", "delay")
 """Fields of a step that stand beside its word, not among its arguments."""
+AS = "as"
+"""Names what a step makes, as a mapping; where it makes nothing with a name it is another word for `label`, beside the
+step or among its arguments."""
 BESIDE_GENERATOR = ("name", "process", "host")
 
 _WHOLE = re.compile(r"-?(0x[0-9a-fA-F]{1,16}|0|[1-9][0-9]{0,18})")
@@ -95,9 +98,9 @@ class Reader:
         return values
 
     def items(self, node: Node, kind: shape.VarTupleType, path: Path) -> tuple[Any, ...]:
-        if isinstance(node, Scalar) and node.tag != "null" and not isinstance(kind.item_type, shape.UnionType):
+        if not isinstance(node, Items) and _stands_alone(node, kind.item_type):
             # One word where a list of words is expected is a list of one: "after: cleaned".
-            return (self.read(node, kind.item_type, path),)
+            return (self.read(node, kind.item_type, path if isinstance(node, Scalar) else (*path, 0)),)
         if not isinstance(node, Items):
             raise self.fail(f"a list is expected here, not {said(node)}", node, path)
         if len(node.items) < (kind.min_length or 0):
@@ -109,6 +112,10 @@ class Reader:
         first = members[0]
         if isinstance(first, shape.StructType) and issubclass(first.cls, Step):
             return self.step(node, path)
+        struct = next((member for member in members if isinstance(member, shape.StructType)), None)
+        if isinstance(node, Fields) and struct is not None:
+            return self.read(node, struct, path)
+        members = [member for member in members if member is not struct]
         if isinstance(node, Scalar) and len(members) > 1:
             whole = isinstance(first, shape.IntType) and _WHOLE.fullmatch(node.text)
             return self.read(node, members[0 if whole else 1], path)
@@ -116,9 +123,12 @@ class Reader:
 
     def step(self, node: Node, path: Path) -> Any:
         """``- mmap: {as: buf}`` with label, after, until, delay beside it, or the bare word ``- sync``."""
-        word, arguments, rest = self.word(node, STEP_WORDS, BESIDE_STEP, path)
+        word, arguments, rest = self.word(node, STEP_WORDS, (*BESIDE_STEP, AS), path)
         every = _fields_of(STEP_WORDS[word])
         own = {name: field for name, field in every.items() if name not in BESIDE_STEP}
+        if AS not in own:
+            arguments, rest = self.label_of(arguments, rest, (*path, word, AS))
+        _, rest = self.label_of(rest, rest, (*path, AS))
         misplaced = next((name for name in arguments.fields if name in BESIDE_STEP), None)
         if misplaced:
             self.lines[*path, word, misplaced] = arguments.fields[misplaced][0]
@@ -126,6 +136,21 @@ class Reader:
             raise self.fail(problem, arguments, (*path, word, misplaced))
         beside = self.values(rest, {name: every[name] for name in BESIDE_STEP}, path)
         return STEP_WORDS[word](**self.values(arguments, own, (*path, word)), **beside)
+
+    def label_of(self, fields: Fields, rest: Fields, path: Path) -> tuple[Fields, Fields]:
+        """Both, with ``as: seen`` of `fields` as ``label: seen`` of `rest`. Nodes may be shared by aliases."""
+        if AS not in fields.fields:
+            return fields, rest
+        line, value = fields.fields[AS]
+        self.lines[path] = line
+        if "label" in rest.fields:
+            raise self.fail("a step has one name: 'as' or 'label'", value, path)
+        left = {name: field for name, field in fields.fields.items() if name != AS}
+        label = {"label": (line, value)}
+        if fields is rest:
+            both = _fields(rest.line, {**left, **label})
+            return both, both
+        return _fields(fields.line, left), _fields(rest.line, {**rest.fields, **label})
 
     def generator(self, node: Node, path: Path) -> Client:
         """``- memory_pressure: {every: 50us}`` with name, process, host beside it."""
@@ -167,8 +192,7 @@ class Reader:
         if not isinstance(arguments, Fields):
             problem = f"the arguments of {word!r} are fields, as '{word}: {{name: value}}', not {said(arguments)}"
             raise self.fail(problem, arguments, (*path, word))
-        rest = Fields(node.line)
-        rest.fields = {name: value for name, value in node.fields.items() if name != word}
+        rest = _fields(node.line, {name: value for name, value in node.fields.items() if name != word})
         return word, arguments, rest
 
     def scalar(self, node: Node, kind: shape.Type, path: Path) -> Any:
@@ -231,7 +255,19 @@ def _fields_of(cls: type[msgspec.Struct]) -> dict[str, shape.Field]:
     return {field.encode_name: field for field in info.fields}
 
 
+def _stands_alone(node: Scalar | Fields, kind: shape.Type) -> bool:
+    """May one item stand for a list of one? A word, and where words and fields are expected the fields, too."""
+    if not isinstance(kind, shape.UnionType):
+        return isinstance(node, Scalar) and node.tag != "null"
+    words = any(not isinstance(member, shape.StructType) for member in kind.types)
+    return words and (isinstance(node, Fields) or node.tag != "null")
+
+
+def _fields(line: int, fields: dict[str, tuple[int, Node]]) -> Fields:
+    made = Fields(line)
+    made.fields = fields
+    return made
+
+
 def _bare(node: Scalar) -> Fields:
-    fields = Fields(node.line)
-    fields.fields[node.text] = (node.line, Fields(node.line))
-    return fields
+    return _fields(node.line, {node.text: (node.line, Fields(node.line))})

@@ -14,12 +14,14 @@ from gupsim.scenario.choices import (
     find_value,
     kernel,
 )
+from gupsim.scenario.claims import check_claim, check_observable, claim_text
 from gupsim.scenario.errors import FieldError, Path, unknown
 from gupsim.scenario.model import (
     MAX_FRAMES,
     MAX_TIME,
     MIN_FRAMES,
     Client,
+    Expectation,
     Machine,
     Scenario,
     Thread,
@@ -75,6 +77,11 @@ def parents(scenario: Scenario) -> dict[tuple[str, str], str]:
     }
 
 
+def families(scenario: Scenario) -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """Each process with itself and those whose mappings and pins it inherits."""
+    return {place: _family(scenario, place) for place in map(process_of, scenario.threads, scenario.threads.values())}
+
+
 def files_of(machine: Machine) -> dict[str, str]:
     """Each file with its file system."""
     return {file: name for name, fs in machine.filesystems.items() for file in fs.files}
@@ -106,9 +113,28 @@ def _check_kernels(scenario: Scenario) -> None:
     except ChoiceError as error:
         raise FieldError(str(error), *field) from None
     for text, expected in scenario.expectations.items():
-        both = sorted(set(expected.reachable) & set(expected.unreachable))
-        if both:
-            raise FieldError(f"{both[0]!r} is expected both reachable and unreachable", "expectations", text)
+        _check_expectation(scenario, text, expected)
+    for number, name in enumerate(scenario.outcomes):
+        check_observable(scenario, name, ("outcomes", number))
+    _check_vacuous(scenario)
+
+
+def _check_expectation(scenario: Scenario, text: str, expected: Expectation) -> None:
+    path: Path = ("expectations", text)
+    for field in ("reachable", "unreachable"):
+        for number, claim in enumerate(getattr(expected, field)):
+            check_claim(scenario, claim, (*path, field, number))
+    both = sorted({*map(claim_text, expected.reachable)} & {*map(claim_text, expected.unreachable)})
+    if both:
+        raise FieldError(f"{both[0]!r} is expected both reachable and unreachable", *path)
+    _check_vacuous(expected, *path)
+
+
+def _check_vacuous(part: Scenario | Expectation, *path: str | int) -> None:
+    if part.vacuous == "allowed" and not part.reason.strip():
+        raise FieldError("give a 'reason' why a proof is good although something was never tried", *path, "vacuous")
+    if part.reason and part.vacuous != "allowed":
+        raise FieldError("is a reason for 'vacuous: allowed', which is not given", *path, "reason")
 
 
 def _check_machine(machine: Machine) -> None:

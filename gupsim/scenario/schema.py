@@ -11,7 +11,7 @@ import msgspec
 from actors.rules import ERAS, PLATFORMS, POLICIES
 from gupsim.scenario.choices import RULES
 from gupsim.scenario.model import Client, Scenario
-from gupsim.scenario.reader import BESIDE_GENERATOR, BESIDE_STEP, GENERATOR_WORDS, STEP_WORDS
+from gupsim.scenario.reader import AS, BESIDE_GENERATOR, BESIDE_STEP, GENERATOR_WORDS, STEP_WORDS
 from gupsim.scenario.references import METRICS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -25,8 +25,11 @@ def scenario_schema() -> JsonObject:
     kinds = (Scenario, Client, *STEP_WORDS.values(), *GENERATOR_WORDS.values())
     _, defs = msgspec.json.schema_components(kinds, ref_template=_REF)
     beside_step = _take(defs["Sync"], BESIDE_STEP)
+    beside_step[AS] = beside_step["label"]
     for cls in STEP_WORDS.values():
-        _take(defs[_name(defs, cls)], (*BESIDE_STEP, "op"))
+        definition = defs[_name(defs, cls)]
+        _take(definition, (*BESIDE_STEP, "op"))
+        definition["properties"].setdefault(AS, beside_step["label"])
     for cls in GENERATOR_WORDS.values():
         _take(defs[_name(defs, cls)], ("kind",))
     beside_generator = _take(defs["Client"], BESIDE_GENERATOR)

@@ -63,10 +63,12 @@ class Point(msgspec.Struct, frozen=True, array_like=True, tag="t", tag_field="ki
 
 
 class End(msgspec.Struct, frozen=True, array_like=True, tag="end", tag_field="kind"):
-    """The trace is whole. time: of the last event; events: deliveries."""
+    """The trace is whole. time: of the last event; events: deliveries. decided: rules that decided something."""
 
     time: int
     events: int
+    decided: tuple[str, ...] = ()
+    """The last field, because traces that were written before anybody looked end without it."""
 
 
 class Event(msgspec.Struct, frozen=True):

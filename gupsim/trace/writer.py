@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -92,11 +93,12 @@ class TraceWriter:
         self._points = 0
         self._write(encoded)
 
-    def close(self) -> str:
-        """Write the end mark, close the file, and return the digest as hexadecimal text. Closing twice is allowed."""
+    def close(self, decided: Iterable[str] = ()) -> str:
+        """Write the end mark, close the file, and return the digest as hexadecimal text. Closing twice is allowed.
+        decided: rules that decided something."""
         if not self._digest:
             self.flush()
-            self._write(encode_record(End(time=self._core.now, events=self.deliveries)))
+            self._write(encode_record(End(self._core.now, self.deliveries, tuple(sorted(decided)))))
             self._digest = self._sha256.hexdigest()
             self._shut()
         return self._digest

@@ -17,6 +17,11 @@ def gupsim(*arguments: str, cwd: Path | None = None, **environment: str) -> subp
         check=False,
         timeout=60,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**_plain(), "PYTHONPATH": str(ROOT), **environment},
         stdin=subprocess.DEVNULL,
     )
+
+
+def _plain() -> dict[str, str]:
+    """The environment, but for the terminal that a test runner may have set up for itself."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}

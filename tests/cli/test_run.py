@@ -17,12 +17,13 @@ from actors.rules import PLATFORMS
 from tests.cli.run_cli import ROOT, gupsim
 
 NUMBERS = {"type": "object", "additionalProperties": {"type": ["integer", "null"]}}
+TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 RESULT = {
     "type": "object",
     "additionalProperties": False,
     "required": [
         "scenario", "kernel", "platform", "policies", "settings", "seed", "verdict", "violations", "metrics", "vmstat",
-        "events", "trace_sha256",
+        "results", "outcome", "claims", "notes", "events", "trace_sha256",
     ],
     "properties": {
         "scenario": {"type": "string"},
@@ -48,6 +49,10 @@ RESULT = {
         },
         "metrics": NUMBERS,
         "vmstat": NUMBERS,
+        "results": TEXTS,
+        "outcome": TEXTS,
+        "claims": {"type": "object", "additionalProperties": {"type": "boolean"}},
+        "notes": {"type": "array", "items": {"type": "string"}},
         "events": {"type": "integer", "minimum": 1},
         "trace_sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     },

@@ -17,7 +17,7 @@ from gupsim.explore.subject import Subject
 
 def said(search: TreeSearch | DrawnSearch) -> dict[str, Any]:
     """All that a search has to say, but how long it took."""
-    told: dict[str, Any] = msgspec.to_builtins(search.tally)
+    told: dict[str, Any] = msgspec.to_builtins(search.tally, order="deterministic")
     del told["wall_s"]
     return told
 

@@ -26,7 +26,7 @@ SCHEMA = {
         *("redundant", "blocked", "events", "violations", "expectations", "wall_s", "searches", "state"),
     ],
     "properties": {
-        "verdict": {"enum": ["held", "failed", "undecided"]},
+        "verdict": {"enum": ["held", "failed", "vacuous", "undecided"]},
         "complete": {"type": "boolean"},
         **dict.fromkeys(("executions", "traces", "redundant", "blocked", "events"), COUNT),
         "violations": {"items": {"required": ["kernel", "kind", "message", "replay", "executions_until_found"]}},

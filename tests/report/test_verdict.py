@@ -136,8 +136,8 @@ def test_square_brackets_in_a_message_are_no_markup() -> None:
 def test_the_json_object_has_exactly_the_documented_keys() -> None:
     found = as_json(outcome(s01()))
     assert list(found) == [
-        "scenario", "kernel", "platform", "policies", "seed", "verdict", "violations", "metrics", "vmstat", "events",
-        "trace_sha256",
+        "scenario", "kernel", "platform", "policies", "seed", "verdict", "violations", "metrics", "vmstat",
+        "results", "outcome", "claims", "notes", "events", "trace_sha256",
     ]  # fmt: skip
     assert found["verdict"] == "violation"
     assert found["policies"] == ["bounce", "lru-removal"]

@@ -39,7 +39,7 @@ def test_plain_msgpack_reads_the_stream_with_no_schema(tmp_path: Path) -> None:
     assert records[0][:3] == ["header", 1, "two clients"]
     assert records[0][-2:] == [["h0/client/a", "h0/client/b", "h0/server"], "x86"]
     assert {record[0] for record in records[1:-1]} == {"d", "t"}
-    assert records[-1] == ["end", records[-2][1], sum(record[0] == "d" for record in records)]
+    assert records[-1] == ["end", records[-2][1], sum(record[0] == "d" for record in records), []]
     tracepoints = [record[-1]["tp"] for record in records if record[0] == "t"]
     assert {"page:get", "kernel:warn", "lock:contended", "observer:vmstat"} <= set(tracepoints)
     delivery = records[1]
