@@ -47,7 +47,7 @@ def test_kinds_are_those_of_the_checkers_and_of_the_search() -> None:
 
 @pytest.mark.parametrize(("claim", "said"), [("space-leak", "did you mean"), ("data-los", "did you mean 'data-loss'?")])
 def test_a_kind_that_nobody_reports_is_refused_with_the_nearest_one(claim: str, said: str) -> None:
-    assert "f.yaml:19: expectations.v6.12.reachable[0]: unknown value of 'reachable'" in problem(claim)
+    assert "f.yaml:20: expectations.v6.12.reachable[0]: unknown value of 'reachable'" in problem(claim)
     assert said in problem(claim)
 
 
@@ -118,7 +118,7 @@ def test_a_claim_is_what_its_text_stands_for(claim: Claim) -> None:
     assert again == claim or (again,) == claim.kind
 
 
-@pytest.mark.parametrize("text", ["", "seen=", "=1", "a b", "seen=1 again=2", 'warning "x', "file =1", "seen=1 &&"])
+@pytest.mark.parametrize("text", ["", "seen=", "=1", "a b", "seen=1 again=2", 'warning "x', "seen=1 &&"])
 def test_what_is_no_claim_is_refused(text: str) -> None:
     with pytest.raises(ClaimError):
         claim_of(text)
@@ -127,7 +127,9 @@ def test_what_is_no_claim_is_refused(text: str) -> None:
 def test_values_are_compared_as_a_person_means_them() -> None:
     assert same_value(0x22, "34")
     assert same_value(0x11, "0x11/0xaa")
-    assert same_value("ENOMEM", "ENOMEM") and same_value("-ENOMEM", "ENOMEM")
+    assert same_value("-ENOMEM", "ENOMEM")
     assert same_value("EOPNOTSUPP", "ENOTSUP")
-    assert same_value("4096 7", "4096 7") and same_value(4096, "4096 7")
-    assert not same_value(0, "ok") and not same_value("ok", "0")
+    assert same_value("4096 7", "4096 7")
+    assert same_value(4096, "4096 7")
+    assert not same_value(0, "ok")
+    assert not same_value("ok", "0")
