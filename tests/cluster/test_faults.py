@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from zlib import crc32
 
@@ -19,6 +20,9 @@ from protocol.node import NODE_PROTOCOL, Begin, Failed, NodeAt, decode_control, 
 from tests.cluster.faults import Arena, run_schedules
 from tests.cluster.test_cluster_cli import GUPSIM, LONG, _wait_for_trace, digest_of_one_process, gupsim
 
+CHANGED = 100
+"""A round that every journal of an interrupted run must hold."""
+
 
 async def test_runs_that_are_cut_stopped_and_killed_end_with_the_right_hash(tmp_path: Path) -> None:
     stories = await run_schedules(tmp_path, range(2), seed=2026)
@@ -34,7 +38,12 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [*GUPSIM, "cluster", "run", *LONG, "--nodes", "2", "--run-dir", str(folder)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    # The trace grows ahead of the journals: wait for what the tests change.
     _wait_for_trace(folder, 10_000)
+    deadline = time.monotonic() + 60
+    while min([len(_records(each)) for each in folder.glob("nodes/*/*.journal")], default=0) <= CHANGED + 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     process.kill()
     process.wait()
     return folder
@@ -44,12 +53,12 @@ def test_a_history_that_comes_out_otherwise_is_found_in_its_window(interrupted: 
     run_dir = tmp_path / "run"
     shutil.copytree(interrupted, run_dir)
     journal = next(run_dir.glob("nodes/*/n1.journal"))
-    # As if an actor of n1 had done something else in round 100 when it first ran there.
-    changed = [_other_chain(record, 100) for record in _records(journal)]
+    # As if an actor of n1 had done something else in this round when it first ran there.
+    changed = [_other_chain(record, CHANGED) for record in _records(journal)]
     journal.write_bytes(b"".join(msgpack.packb([crc32(record), record]) for record in changed))
     done = gupsim("cluster", "resume", str(run_dir))
     assert done.returncode == 69
-    assert "node n1: window 100 (from " in done.stderr
+    assert f"node n1: window {CHANGED} (from " in done.stderr
     assert "came out otherwise than before" in done.stderr
 
 
