@@ -21,6 +21,7 @@ from protocol.fabric import (
 )
 from protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
 from protocol.message import Status
+from protocol.pages import Pages
 
 
 class Dma(Actor):
@@ -35,7 +36,7 @@ class Dma(Actor):
         self.chunk_time = chunk_time
         self.name = local_name(address)
         self.memory = f"{self.host}/memory"
-        self.regions: Map[int, tuple[int, ...]] = Map(self, "region")
+        self.regions: Map[int, Pages] = Map(self, "region")
         self.landing: Map[int, int] = Map(self, "landing")
         """Writes of other hosts that are in flight, by region."""
         self.remote: Map[str, int] = Map(self, "remote")

@@ -31,6 +31,7 @@ from protocol.memmap import ChangeFlags, LockPage, Page, PutRefs, ReadFlags, Rea
 from protocol.memory import PAGE_SIZE
 from protocol.message import DONE, Done, Status
 from protocol.mm import Foll, GetUserPages
+from protocol.pages import NO_PAGES, Pages
 from protocol.reclaim import LruRemovePinned, LruReturnUnpinned
 
 
@@ -43,7 +44,7 @@ class Registration(msgspec.Struct, frozen=True):
 
     handle: int
     owner: str
-    pfns: tuple[int, ...]
+    pfns: Pages
     pins: bool
     write: bool
     times: int = 1
@@ -67,7 +68,7 @@ class Driver(KernelActor):
         """Operations that the device has not completed, by handle."""
         self.exposed: Map[int, bool] = Map(self, "exposed")
         """Registrations that other hosts may write to."""
-        self.former: Map[int, tuple[int, ...]] = Map(self, "former")
+        self.former: Map[int, Pages] = Map(self, "former")
         """Pages of registrations that are gone: the driver never clears its array of pointers."""
         self.sharers: Map[str, tuple[str, ...]] = Map(self, "sharers")
         """Owner of registrations -> processes that have its file open, if fork made them several."""
@@ -94,7 +95,7 @@ class Driver(KernelActor):
             return Pinned(0, pages.result)
         # A short count is no error (S47): what was obtained is registered, and released again as such.
         if self.rules.pinned_on_lru is PinnedOnLru.REMOVE:
-            for pfn in pages.pfns:
+            for pfn, _ in pages.pfns.runs:
                 await self.ask(self.at("reclaim"), LruRemovePinned(pfn))
         pins = bool(flags & Foll.PIN)
         times = 1
@@ -103,7 +104,7 @@ class Driver(KernelActor):
             times += more.times
         write = bool(flags & Foll.WRITE)
         self.registrations[handle] = Registration(handle, msg.owner, pages.pfns, pins, write, times)
-        self.trace(Registered(driver=self.name, handle=handle, owner=msg.owner, pfns=pages.pfns, pins=pins))
+        self.trace(Registered(self.name, handle, msg.owner, pages.pfns, pins, write))
         return Pinned(handle, times if msg.times > 1 else len(pages.pfns))
 
     @handles(StartDma)
@@ -151,7 +152,7 @@ class Driver(KernelActor):
         registration = self.registrations.get(msg.handle)
         if registration is None:
             return Status(-EBADF)
-        for pfn in registration.pfns:
+        for pfn, _ in registration.pfns.runs:
             if msg.how == "lock":
                 await self._set_page_dirty_lock(pfn)
             elif msg.how == "nolock":
@@ -218,29 +219,30 @@ class Driver(KernelActor):
             await self.ask(self.dma, RemoveRegion(handle))
         await self._stop_device(handle)
         unpin = registration.pins if how == "match" else how == "unpin"
-        for pfn in registration.pfns if pages is None else self._pages(registration, pages, unpin=unpin):
+        given = registration.pfns if pages is None else self._pages(registration, pages, unpin=unpin)
+        for pfn, count in given.runs:
             if dirty and not (unpin and await self._is_dirty(pfn)):
                 await self._set_page_dirty_lock(pfn)
             if self.rules.pinned_on_lru is PinnedOnLru.REMOVE:
                 # Before the reference goes: afterwards the frame may be somebody else's.
                 await self.ask(self.at("reclaim"), LruReturnUnpinned(pfn))
             if unpin:
-                await self.ask(self.memmap, UnpinRefs(pfn, registration.times, holder))
+                await self.ask(self.memmap, UnpinRefs(pfn, count * registration.times, holder))
             else:
-                await self.ask(self.memmap, PutRefs(pfn, registration.times, "gup", holder))
+                await self.ask(self.memmap, PutRefs(pfn, registration.times, "gup", holder, pages=count))
         self.former[handle] = registration.pfns
         self.trace(Released(driver=self.name, handle=handle, owner=registration.owner, pfns=registration.pfns, how=how))
 
-    def _pages(self, registration: Registration, count: int, *, unpin: bool) -> tuple[int, ...]:
+    def _pages(self, registration: Registration, count: int, *, unpin: bool) -> Pages:
         """What a driver gives back that does not look at what it got (S47): the first `count` pointers of its array,
         which still has those of earlier calls behind the ones that it got, and zeroes where there were none."""
         if count < 0:
             if unpin:
                 self.warn("unpin_user_pages", f"WARN_ON(IS_ERR_VALUE(npages)): {count}")
-            return ()
-        pages = registration.pfns[:count]
+            return NO_PAGES
+        pages = registration.pfns.upto(count)
         for handle in range(registration.handle - 1, 0, -1):
-            pages += (self.former.get(handle) or ())[len(pages) : count]
+            pages += (self.former.get(handle) or NO_PAGES).upto(count).after(len(pages))
         if len(pages) < count:
             where = "unpin_user_pages" if unpin else "put_page"
             self.bug(where, f"NULL pointer dereference: the array has {len(pages)} page(s) of {count}")

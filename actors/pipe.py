@@ -13,6 +13,7 @@ from protocol.memmap import PutRefs
 from protocol.memory import PAGE_SIZE, ReadMemory
 from protocol.message import DONE, Done
 from protocol.mm import Foll
+from protocol.pages import Pages
 from protocol.pipe import (
     GetPipe,
     MakePipe,
@@ -106,7 +107,7 @@ class Pipes(KernelActor):
         for pfn in pfns:
             await self.ask(self.memmap, PutRefs(pfn, 1, "gup", self._holder(number)))
         if pfns:
-            self.trace(PipeDrained(pipe=number, pfns=pfns, why=why))
+            self.trace(PipeDrained(pipe=number, pfns=Pages.of(pfns), why=why))
 
     def _holder(self, number: int) -> str:
         """Who holds the references, in the ledgers of struct page."""

@@ -16,6 +16,7 @@ from protocol.memmap import Folio, ReadFolio, UnpinRefs
 from protocol.memory import ReadMemory, WriteMemory
 from protocol.message import DONE, Done, Status
 from protocol.mm import Foll, GetUserPages, UserPages
+from protocol.pages import Pages
 from protocol.proc import ChargePinned, ReadVmas
 from protocol.uring import (
     Copied,
@@ -45,7 +46,7 @@ class FixedBuffer(msgspec.Struct, frozen=True):
     """io_mapped_ubuf. pins: (page, how many) that are still held; charged: pages, to `user` and to `mm`."""
 
     mm: str
-    pfns: tuple[int, ...]
+    pfns: Pages
     pins: tuple[tuple[int, int], ...]
     charged: int
 
@@ -94,12 +95,12 @@ class IoUring(KernelActor):
         got = await self._pin(msg, holder)
         error = await self._refused(msg, got)
         if error:
-            await self._unpin([(pfn, 1) for pfn in got.pfns], holder)
+            await self._unpin(got.pfns.runs, holder)
             return Status(error)
-        folios = [await self.ask(self.memmap, ReadFolio(pfn)) for pfn in got.pfns]
+        folios = [await self.ask(self.memmap, ReadFolio(pfn)) for pfn, _ in got.pfns.runs]
         charged = _pages_to_charge(folios)
         if not self._charge_user(ring.user, charged, msg.memlock):
-            await self._unpin([(pfn, 1) for pfn in got.pfns], holder)
+            await self._unpin(got.pfns.runs, holder)
             return Status(-ENOMEM)
         await self.ask(self.mm, ChargePinned(msg.mm, charged))
         pins = await self._coalesce(got.pfns, folios, holder)
@@ -138,7 +139,7 @@ class IoUring(KernelActor):
         read = b""
         for offset, length in chunks_of(msg.offset, msg.length, self.chunk):
             piece = ReadMemory(buffer.pfns[msg.page], offset, length, "io_uring")
-            read = read or (await self.ask(self.memory, piece)).data
+            read += (await self.ask(self.memory, piece)).data
         return Copied(0, read[0])
 
     @handles(GetRing)
@@ -184,11 +185,11 @@ class IoUring(KernelActor):
                 return -EOPNOTSUPP
         return 0
 
-    async def _coalesce(self, pfns: tuple[int, ...], folios: list[Folio], holder: str) -> tuple[tuple[int, int], ...]:
+    async def _coalesce(self, pages: Pages, folios: list[Folio], holder: str) -> tuple[tuple[int, int], ...]:
         """io_coalesce_buffer(): one pin for each huge page is enough, the others go back at once."""
-        runs = _coalescible(pfns, folios) if self.rules.uring_coalesce is UringCoalesce.YES else None
+        runs = _coalescible(pages, folios) if self.rules.uring_coalesce is UringCoalesce.YES else None
         if runs is None:
-            return tuple((pfn, 1) for pfn in pfns)
+            return pages.runs
         await self._unpin([(pfn, count - 1) for pfn, count in runs if count > 1], holder)
         return tuple((pfn, 1) for pfn, _ in runs)
 
@@ -225,18 +226,17 @@ def _pages_to_charge(folios: list[Folio]) -> int:
     return sum(whole.values())
 
 
-def _coalescible(pfns: tuple[int, ...], folios: list[Folio]) -> list[tuple[int, int]] | None:
+def _coalescible(pages: Pages, folios: list[Folio]) -> list[tuple[int, int]] | None:
     """io_check_coalesce_buffer(): (first page, length) of each run within a folio, or None. Folios have one size; all
-    but the first run start at a folio's start, all but the last end at a folio's end."""
+    but the first run start at a folio's start, all but the last end at a folio's end. folios: of each of the runs."""
     size = folios[0].pages
     runs: list[tuple[int, int]] = []
-    for number, (pfn, folio) in enumerate(zip(pfns, folios, strict=True)):
-        if runs and folio.head == folios[number - 1].head and pfn == pfns[number - 1] + 1:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+    for number, ((pfn, count), folio) in enumerate(zip(pages.runs, folios, strict=True)):
+        before = folios[number - 1]
+        if runs and folio.head == before.head and pfn == sum(runs[-1]):
+            runs[-1] = (runs[-1][0], runs[-1][1] + count)
             continue
-        if runs and (
-            folio.pages != size or pfn != folio.head or pfns[number - 1] != folios[number - 1].head + size - 1
-        ):
+        if runs and (folio.pages != size or pfn != folio.head or sum(runs[-1]) != before.head + size):
             return None
-        runs.append((pfn, 1))
+        runs.append((pfn, count))
     return runs if size > 1 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocol.message import Done, Message, Request, Status, Tracepoint
+from protocol.pages import Pages
 
 
 class PinBuffer(Request["Pinned"], frozen=True):
@@ -90,19 +91,18 @@ class ShareDevice(Request[Done], frozen=True):
 
 
 class Registered(Tracepoint, frozen=True, tag="driver:register"):
-    """A registration holds `pages`. pins: taken with FOLL_PIN."""
+    """A registration holds these pages. pins: taken with FOLL_PIN. write: the device may write to them."""
 
     driver: str
     handle: int
     owner: str
-    pfns: tuple[int, ...]
+    pfns: Pages
     pins: bool
+    write: bool = True
 
     def say(self) -> str:
         kind = "pins" if self.pins else "references"
-        return (
-            f"{self.driver}: registration {self.handle} of {self.owner} {kind} page(s) {', '.join(map(str, self.pfns))}"
-        )
+        return f"{self.driver}: registration {self.handle} of {self.owner} {kind} page(s) {self.pfns.say()}"
 
 
 class Released(Tracepoint, frozen=True, tag="driver:release"):
@@ -111,7 +111,7 @@ class Released(Tracepoint, frozen=True, tag="driver:release"):
     driver: str
     handle: int
     owner: str
-    pfns: tuple[int, ...]
+    pfns: Pages
     how: str
 
     def say(self) -> str:

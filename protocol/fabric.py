@@ -6,6 +6,7 @@ from errno import EREMOTEIO
 from typing import Final
 
 from protocol.message import Message, Request, Status, Tracepoint
+from protocol.pages import Pages
 
 REMOTE_ACCESS_ERROR: Final = -EREMOTEIO
 """The target's NIC knows no such region, or the write goes beyond it: IBV_WC_REM_ACCESS_ERR."""
@@ -21,7 +22,7 @@ class AddRegion(Request[Status], frozen=True):
     kernel does with them meanwhile."""
 
     key: int
-    pfns: tuple[int, ...]
+    pfns: Pages
 
 
 class RemoveRegion(Request[Status], frozen=True):
@@ -73,10 +74,10 @@ class RegionAdded(Tracepoint, frozen=True, tag="dma:region"):
 
     dma: str
     key: int
-    pfns: tuple[int, ...]
+    pfns: Pages
 
     def say(self) -> str:
-        return f"{self.dma}: region {self.key} is open to other hosts: page(s) {', '.join(map(str, self.pfns))}"
+        return f"{self.dma}: region {self.key} is open to other hosts: page(s) {self.pfns.say()}"
 
 
 class RemoteRefused(Tracepoint, frozen=True, tag="dma:remote_refused"):

@@ -341,6 +341,18 @@ class CacheDrop(Tracepoint, frozen=True, tag="fs:cache_drop"):
         return f"page {self.pfn} (inode {self.ino}, index {self.index}) dropped from the page cache by {self.why}"
 
 
+class DirectWritten(Tracepoint, frozen=True, tag="fs:direct_written"):
+    """A direct write put the data of its pages on disk: `pages` of them, from index `first` on."""
+
+    fs: str
+    ino: int
+    first: int
+    pages: int
+
+    def say(self) -> str:
+        return f"direct write put {self.pages} pages of inode {self.ino} on disk, from index {self.first} on"
+
+
 MESSAGES: tuple[type[Message], ...] = (
     FilemapFault,
     FileFault,
@@ -381,4 +393,5 @@ TRACEPOINTS: tuple[type[Tracepoint], ...] = (
     FsyncEnd,
     FileBlock,
     CacheDrop,
+    DirectWritten,
 )

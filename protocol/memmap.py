@@ -105,12 +105,14 @@ class GrabFolio(Request[Status], frozen=True):
 
 
 class PutRefs(Request[Flag], frozen=True):
-    """put_page(), `amount` times; True if that freed the page. kind and ledger as in GetRefs; "gup" for FOLL_GET."""
+    """put_page() of each of `pages` pages of one folio, from `pfn` on, `amount` times; True if that freed the folio.
+    kind and ledger as in GetRefs; "gup" for FOLL_GET."""
 
     pfn: int
     amount: int
     kind: str
     ledger: str = ""
+    pages: int = 1
 
 
 class UnpinRefs(Request[Flag], frozen=True):

@@ -9,6 +9,7 @@ from enum import IntFlag
 from typing import Protocol
 
 from protocol.message import Done, Flag, Message, Request, Status, Tracepoint
+from protocol.pages import NO_PAGES, Pages
 
 
 class Prot(IntFlag):
@@ -175,7 +176,7 @@ class UserPages(Message, frozen=True):
     """result: number of pages, or a negative errno; the frames of the pages obtained, in order."""
 
     result: int
-    pfns: tuple[int, ...] = ()
+    pfns: Pages = NO_PAGES
 
 
 class PageMkclean(Request[Flag], frozen=True):
@@ -268,7 +269,7 @@ class PagesPinned(Tracepoint, frozen=True, tag="mm:pin"):
     pin: bool
     holder: str
     result: int
-    pfns: tuple[int, ...]
+    pfns: Pages
     fast: bool
 
     @classmethod
@@ -289,7 +290,7 @@ class PagesPinned(Tracepoint, frozen=True, tag="mm:pin"):
     def say(self) -> str:
         call = ("pin_user_pages" if self.pin else "get_user_pages") + ("_fast" if self.fast else "")
         flags = "|".join(str(flag.name) for flag in Foll if flag & self.flags) or "0"
-        pages = f", pages {', '.join(map(str, self.pfns))}" if self.pfns else ""
+        pages = f", pages {self.pfns.say()}" if self.pfns else ""
         return f"{self.holder}: {call}({self.mm}, {self.address:#x}, {self.nr}, {flags}) = {self.result}{pages}"
 
 

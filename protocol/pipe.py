@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocol.message import Done, Message, Request, Tracepoint
+from protocol.pages import Pages
 
 
 class MakePipe(Request["Pipe"], frozen=True):
@@ -62,21 +63,21 @@ class PipeFilled(Tracepoint, frozen=True, tag="pipe:splice"):
 
     pipe: int
     mm: str
-    pfns: tuple[int, ...]
+    pfns: Pages
 
     def say(self) -> str:
-        return f"pipe {self.pipe} refers to page(s) {', '.join(map(str, self.pfns))} of {self.mm}"
+        return f"pipe {self.pipe} refers to page(s) {self.pfns.say()} of {self.mm}"
 
 
 class PipeDrained(Tracepoint, frozen=True, tag="pipe:drain"):
     """Pages left a pipe. why: "read" or "close"."""
 
     pipe: int
-    pfns: tuple[int, ...]
+    pfns: Pages
     why: str
 
     def say(self) -> str:
-        return f"pipe {self.pipe}: {self.why}, page(s) {', '.join(map(str, self.pfns))} given back"
+        return f"pipe {self.pipe}: {self.why}, page(s) {self.pfns.say()} given back"
 
 
 MESSAGES: tuple[type[Message], ...] = (MakePipe, Pipe, Vmsplice, Spliced, ReadPipe, PipeBytes, GetPipe, PutPipe)

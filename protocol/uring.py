@@ -6,6 +6,7 @@ A ring is a file: who forks shares it, and it lives until its last descriptor is
 from __future__ import annotations
 
 from protocol.message import Done, Message, Request, Status, Tracepoint
+from protocol.pages import Pages
 
 
 class SetupRing(Request["Ring"], frozen=True):
@@ -88,7 +89,7 @@ class FixedRegistered(Tracepoint, frozen=True, tag="uring:register"):
 
     ring: int
     mm: str
-    pfns: tuple[int, ...]
+    pfns: Pages
     charged: int
 
     def say(self) -> str:

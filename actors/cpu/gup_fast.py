@@ -13,6 +13,7 @@ from protocol import mm, pagetable
 from protocol.cpu import GetUserPagesFast
 from protocol.memory import PAGE_SIZE
 from protocol.mm import Foll, PagesPinned, UserPages
+from protocol.pages import NO_PAGES, Pages
 
 
 class GupFast(LocklessWalk):
@@ -28,15 +29,15 @@ class GupFast(LocklessWalk):
         refused = self._refuse_range(msg)
         if refused is not None:
             return self._report(msg, UserPages(refused))
-        got = [] if self._vetoed(msg) else await self._fast(msg)
+        got = NO_PAGES if self._vetoed(msg) else await self._fast(msg)
         if len(got) == msg.nr or msg.flags & Foll.FAST_ONLY:
-            return self._report(msg, UserPages(len(got), tuple(got)))
+            return self._report(msg, UserPages(len(got), got))
         start = (msg.address & -PAGE_SIZE) + len(got) * PAGE_SIZE
         rest = mm.GetUserPages(msg.mm, start, msg.nr - len(got), msg.flags, msg.holder, inner=True)
         slow = await self.ask(self.mm, rest)
         if slow.result < 0:
-            return self._report(msg, UserPages(len(got) or slow.result, tuple(got)))
-        return self._report(msg, UserPages(len(got) + slow.result, (*got, *slow.pfns)))
+            return self._report(msg, UserPages(len(got) or slow.result, got))
+        return self._report(msg, UserPages(len(got) + slow.result, got + slow.pfns))
 
     def _refuse_range(self, msg: GetUserPagesFast) -> int | None:
         """Step 3: what a bad range gives, by era; None if the call goes on."""
@@ -70,23 +71,23 @@ class GupFast(LocklessWalk):
         overflow = end >= 1 << 64 or msg.nr < 0
         return overflow, end > 1 << (self.bits * self.levels + 11)
 
-    async def _fast(self, msg: GetUserPagesFast) -> list[int]:
+    async def _fast(self, msg: GetUserPagesFast) -> Pages:
         """Steps 2, 5 and 6, the walk, and the exit."""
         pin = bool(msg.flags & Foll.PIN)
         sequence = 0
         if pin:
             sequence = (await self.ask(self.mm, pagetable.FastPinBegin(msg.mm))).sequence
             if self.rules.fork_sequence is ForkSequence.SEQCOUNT and sequence % 2:
-                return []
+                return NO_PAGES
         await self.irq_save("GUP-fast", msg.mm)
         got = await self.walk(msg)
         self.irq_restore()
         if pin and self.rules.fork_sequence is ForkSequence.SEQCOUNT:
             now = (await self.ask(self.mm, pagetable.FastPinEnd(msg.mm))).sequence
             if now != sequence:
-                for pfn in got:
-                    await self.drop(pfn, 1, msg)
-                return []
+                for pfn, count in got.runs:
+                    await self.drop(pfn, count, msg)
+                return NO_PAGES
         return got
 
     def _report(self, msg: GetUserPagesFast, result: UserPages) -> UserPages:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from actors.cpu.cpu import CpuCore
-from actors.rules.memory import FastGup, FastProtnone, PteRead, PteSpecial
+from actors.rules.memory import FastGup, FastProtnone, PteRead, PteSpecial, ThpSplit
 from actors.rules.rules import FastPmdRecheck, LongtermFileWrite, PinUnderWriteback, UnshareForPin
 from protocol import folio, gup, memmap, pagetable
 from protocol.cpu import GetUserPagesFast
 from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
 from protocol.mm import Foll
+from protocol.pages import NO_PAGES, Pages
 from protocol.pagetable import HIGH, LOW, Entry, EntryKind
 from protocol.shmem import SHMEM
 
@@ -30,9 +31,9 @@ class Place(msgspec.Struct, frozen=True):
 class LocklessWalk(CpuCore):
     """Results are always a gap-free prefix of the range; what the walk does not dare, it leaves to the slow path."""
 
-    async def walk(self, msg: GetUserPagesFast) -> list[int]:
+    async def walk(self, msg: GetUserPagesFast) -> Pages:
         """gup_fast_pgd_range(): each level is read once and descended by the copy, never by a second look."""
-        got: list[int] = []
+        got = NO_PAGES
         tables: list[Entry] = []
         reached: list[int] = []
         while len(got) < msg.nr:
@@ -69,28 +70,30 @@ class LocklessWalk(CpuCore):
             tables.append(entry)
         return None
 
-    async def _small_page(self, msg: GetUserPagesFast, tables: list[Entry], indexes: list[int]) -> list[int]:
+    async def _small_page(self, msg: GetUserPagesFast, tables: list[Entry], indexes: list[int]) -> Pages:
         """gup_fast_pte_range() for one entry: a page with a reference, or nothing for "stop"."""
         if self.rules.pte_special is PteSpecial.NO:
-            return []  # whether a page has a struct page cannot be told here; futexes need huge leaves (B1)
+            return NO_PAGES  # whether a page has a struct page cannot be told here; futexes need huge leaves (B1)
         entry = await self._read(msg.mm, tables[-1], indexes[-1], 0)  # P1
         if not self._permitted(entry, msg.flags):  # P2, P3, P5
-            return []
+            return NO_PAGES
         again = [Place(tables[-1], indexes[-1], 0, entry)]
         if self.rules.fast_pmd_recheck is FastPmdRecheck.YES:
             again.insert(0, Place(tables[-2], indexes[-2], 1, tables[-1]))
-        return [entry.target] if await self._take(msg, entry.target, 1, again) else []
+        return Pages.of((entry.target,)) if await self._take(msg, entry.target, 1, again) else NO_PAGES
 
-    async def _huge_leaf(self, msg: GetUserPagesFast, leaf: Place, address: int, wanted: int) -> list[int]:
+    async def _huge_leaf(self, msg: GetUserPagesFast, leaf: Place, address: int, wanted: int) -> Pages:
         """gup_fast_pmd_leaf(), gup_fast_pud_leaf(): all that the range and the leaf have in common in one get."""
         entry = leaf.entry
         if not self._permitted(entry, msg.flags):
-            return []
+            return NO_PAGES
         pages = 1 << (self.bits * leaf.level)
         first = address // PAGE_SIZE % pages
         refs = min(pages - first, wanted)
         pfn = entry.target + first
-        return [*range(pfn, pfn + refs)] if await self._take(msg, pfn, refs, [leaf]) else []
+        if not await self._take(msg, pfn, refs, [leaf]):
+            return NO_PAGES
+        return Pages.folio(pfn, refs, splits=self.rules.thp_split is ThpSplit.SPLITTING_BIT)
 
     def _permitted(self, entry: Entry, flags: int) -> bool:
         """P2, P3 and P5, on the copy. A leaf that pmdp_invalidate() made absent for the hardware fails P3.

@@ -16,7 +16,7 @@ from actors.fs.rw import BufferedIo
 from actors.fs.writepage import WritePages
 from actors.rules.rules import OdirectCall, PinnedOnLru
 from protocol.cpu import GetUserPagesFast
-from protocol.fs import DirectIo, SetPageDirty, Transferred
+from protocol.fs import DirectIo, DirectWritten, SetPageDirty, Transferred
 from protocol.memmap import ChangeFlags, Page, PutRefs, ReadMapping, UnpinRefs
 from protocol.memory import PAGE_SIZE, WriteMemory
 from protocol.mm import Foll, GetUserPages, UserPages
@@ -68,6 +68,8 @@ class DirectIos(BufferedIo, Invalidation, Syncing, WritePages):
         if not await self.invalidate_range(inode, first, last):
             return await self._fall_back(dio)
         moved = await self._transfer(dio)
+        if moved > 0:
+            self.trace(DirectWritten(self.name, dio.call.ino, first, dio.pages))
         if not await self.invalidate_range(inode, first, last):
             # A fault by get_user_pages, or a reader, brought pages back, and now they are dirty.
             self.warn_once(

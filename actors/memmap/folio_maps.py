@@ -75,10 +75,10 @@ class TailPins:
         else:
             self._pins.pop(pfn)
 
-    def add_each(self, head: int, pfns: range, holder: str) -> None:
-        """One reference of each of several pages was taken."""
+    def add_each(self, head: int, pfns: range, holder: str, amount: int = 1) -> None:
+        """References of each of several pages were taken (amount > 0) or dropped."""
         for pfn in pfns if self._kept else ():
-            self.add(head, pfn, holder, 1)
+            self.add(head, pfn, holder, amount)
 
     def take(self, pfn: int) -> tuple[tuple[str, int], ...]:
         """(holder, references) of a tail, which becomes a page of its own."""

@@ -111,8 +111,8 @@ class References(Pages):
         """put_page(): knows nothing of pins. After FOLL_PIN it leaves 1023 references behind (S31)."""
         pfn = self.folio(msg.pfn)
         if msg.kind == "gup":
-            self.tail_pins.add(pfn, msg.pfn, msg.ledger, -msg.amount)
-        return Flag(self._put(pfn, msg.amount, msg.kind, msg.ledger))
+            self.tail_pins.add_each(pfn, range(msg.pfn, msg.pfn + msg.pages), msg.ledger, -msg.amount)
+        return Flag(self._put(pfn, msg.amount * msg.pages, msg.kind, msg.ledger))
 
     @handles(UnpinRefs)
     def unpin_refs(self, msg: UnpinRefs) -> Flag:

@@ -11,12 +11,13 @@ from actors.mm.faults import Faults
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import Slot
 from actors.rules.gup_flags import refuse_flags
-from actors.rules.memory import SlowNumaFault
+from actors.rules.memory import SlowNumaFault, ThpSplit
 from actors.rules.rules import ForceCow, LongtermFileWrite, PinUnderWriteback, UnshareForPin
 from protocol import fs, memmap
 from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
 from protocol.mm import Foll, GetUserPages, PagesPinned, Prot, UserPages
+from protocol.pages import Pages
 from protocol.pagetable import Entry, EntryKind, FastPinBegin, FastPinEnd, PinSequence
 
 
@@ -74,12 +75,13 @@ class Gup(Faults):
         """__get_user_pages(): steps 2 to 8."""
         space = self.space(msg.mm)
         start = msg.address & -PAGE_SIZE
-        pfns: list[int] = []
-        error = 0
+        runs: list[tuple[int, int]] = []
+        splits = self.rules.thp_split is ThpSplit.SPLITTING_BIT
+        done = error = 0
         if msg.flags & Foll.PIN:
             space.has_pinned = True
-        while len(pfns) < msg.nr:
-            address = start + len(pfns) * PAGE_SIZE
+        while done < msg.nr:
+            address = start + done * PAGE_SIZE
             vma = space.find_vma(address)
             if vma is None:
                 error = EFAULT
@@ -89,12 +91,13 @@ class Gup(Faults):
                 error = -errno.EINTR
             if error or vma is None:
                 break
-            left = min(msg.nr - len(pfns), (vma.end - address) // PAGE_SIZE)
+            left = min(msg.nr - done, (vma.end - address) // PAGE_SIZE)
             pfn, count, error = await self._follow_page(space, vma, address, left, msg)
             if error:
                 break
-            pfns += range(pfn, pfn + count)
-        return UserPages(len(pfns) or error, tuple(pfns))
+            runs += Pages.folio(pfn, count, splits=splits).runs
+            done += count
+        return UserPages(done or error, Pages(tuple(runs)))
 
     async def _check_vma(self, vma: Vma, flags: int) -> int:
         """check_vma_flags() (B2, step 3). In no kernel here does the era of FOLL_LONGTERM matter beyond its flag: what

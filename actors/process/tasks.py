@@ -15,6 +15,7 @@ from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
 from protocol.message import DONE, Done
 from protocol.mm import Foll, GetUserPages
+from protocol.pages import Pages
 from protocol.process import CopyTask, FindMapping, Place
 
 _BATCH: Final = 1024
@@ -138,10 +139,10 @@ class TaskCalls(DeviceCalls):
             seen = seen or (await self.ask(self.at("memory"), read)).data
         return seen[0]
 
-    async def _unpin_user_pages(self, pfns: tuple[int, ...], holder: str, *, dirty: bool) -> None:
+    async def _unpin_user_pages(self, pages: Pages, holder: str, *, dirty: bool) -> None:
         """unpin_user_pages_dirty_lock(): only what is clean is marked, under the page lock."""
         kernel = self.at("memmap")
-        for pfn in pfns:
+        for pfn, count in pages.runs:
             if dirty and not (await self.ask(kernel, memmap.ReadFlags(pfn, Page.DIRTY))).flags:
                 await self.ask(kernel, memmap.LockPage(pfn))
                 mapping = await self.ask(kernel, memmap.ReadMapping(pfn))
@@ -150,4 +151,4 @@ class TaskCalls(DeviceCalls):
                 else:
                     await self.ask(kernel, memmap.ChangeFlags(pfn, set=Page.DIRTY))
                 await self.ask(kernel, memmap.UnlockPage(pfn))
-            await self.ask(kernel, memmap.UnpinRefs(pfn, 1, holder))
+            await self.ask(kernel, memmap.UnpinRefs(pfn, count, holder))

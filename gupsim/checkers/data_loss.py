@@ -9,7 +9,9 @@ from gupsim.checkers.content import ZEROED, Chunk, Content, Frame, Write
 from gupsim.checkers.dirty_state import DirtyHistories
 from gupsim.checkers.holds import Holds
 from gupsim.checkers.names import PageKey, frame_key, host_of, is_device, short
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.routing import Model
+from gupsim.checkers.storage import STORAGE
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
 from protocol.fs import CacheDrop, FsyncBegin, FsyncEnd
@@ -26,6 +28,7 @@ class DataLoss:
 
     kind: ClassVar[str] = "data-loss"
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (FsyncBegin, FsyncEnd, CacheDrop)
+    relates: ClassVar[Orders] = STORAGE
     models: ClassVar[tuple[type[Model], ...]] = (Content, Holds, DirtyHistories)
 
     def __init__(self, content: Content, holds: Holds, dirty: DirtyHistories) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.violation import Violation
 from gupsim.engine.waitgraph import Edge, Wait, WaitGraph
 from gupsim.trace.records import Event
@@ -33,6 +34,7 @@ class Deadlocks:
         ContextLost,
         KernelBug,
     )
+    relates: ClassVar[Orders] = {}
 
     def __init__(self) -> None:
         self._graph = WaitGraph()

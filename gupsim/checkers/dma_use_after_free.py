@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from gupsim.checkers.names import FrameKey, frame_key, host_of, short
+from gupsim.checkers.orders import LIVES, Orders, needs_life
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
 from protocol.dma import DmaAccess, DmaEnd, DmaStart
@@ -21,6 +22,7 @@ class DmaUseAfterFree:
 
     kind: ClassVar[str] = "dma-use-after-free"
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (PageAlloc, PageFree, DmaStart, DmaAccess, DmaEnd)
+    relates: ClassVar[Orders] = {DmaStart: needs_life, DmaAccess: needs_life, **LIVES}
 
     def __init__(self) -> None:
         self._lives: dict[FrameKey, int] = {}

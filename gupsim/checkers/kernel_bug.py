@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
 from protocol.kernel import KernelBug
@@ -16,6 +17,7 @@ class KernelBugs:
 
     kind: ClassVar[str] = "kernel-bug"
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (KernelBug,)
+    relates: ClassVar[Orders] = {}
 
     def feed(self, event: Event) -> Iterable[Violation]:
         """Take the next event."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from gupsim.checkers.ledger import Ledger
 from gupsim.checkers.names import frame_key
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
@@ -22,6 +23,7 @@ class MisidentifiedPins:
 
     kind: ClassVar[str] = "misidentified-pin"
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (MaybePinnedAsked,)
+    relates: ClassVar[Orders] = {}
     models: ClassVar[tuple[type[Model], ...]] = (Ledger,)
 
     def __init__(self, ledger: Ledger) -> None:

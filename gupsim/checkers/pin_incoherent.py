@@ -7,8 +7,10 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
+from actors.base.footprint import COMMUTE
 from gupsim.checkers.ledger import GUP_KINDS
 from gupsim.checkers.names import FrameKey, frame_key, host_of, without_host
+from gupsim.checkers.orders import HELD, Orders, Related, looks
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
 from protocol.folio import FolioSplit
@@ -26,16 +28,28 @@ BY_USER = ("munmap", "madvise", "mremap", "move_ptes", "exit")
 """Functions that take an entry away because the process asked for it."""
 
 
+def _dropped(host: str, point: PagePut) -> Related:
+    """The end of a hold. That a call returned a page before or after it was replaced is all the same: it is held in
+    both cases."""
+    return (((HELD, host), COMMUTE),) if point.kind in GUP_KINDS else ()
+
+
 class _Pin(msgspec.Struct):
-    """One page that a call obtained. holder: without its host. told: reported once."""
+    """Pages of one folio that a call obtained, `pages` of them from address and frame on. holder: without its host.
+    let_go: addresses that the process itself took away. told: reported once."""
 
     at: _Address
     pfn: int
-    head: int
+    pages: int
     holder: str
     flags: int
-    let_go: bool = False
+    let_go: set[_Address] = msgspec.field(default_factory=set)
     told: bool = False
+
+    def frame_at(self, at: _Address) -> int:
+        """The frame that it has of an address, -1 if none."""
+        number = (at[2] - self.at[2]) // PAGE_SIZE
+        return self.pfn + number if at[:2] == self.at[:2] and 0 <= number < self.pages else -1
 
 
 class PinIncoherent(msgspec.Struct):
@@ -59,6 +73,7 @@ class PinIncoherent(msgspec.Struct):
         PageFree,
         FolioSplit,
     )
+    relates: ClassVar[Orders] = {PagePut: _dropped, PageReplaced: looks(HELD)}
 
     user_caused: int = 0
     pins: dict[FrameKey, list[_Pin]] = msgspec.field(default_factory=dict)
@@ -66,6 +81,7 @@ class PinIncoherent(msgspec.Struct):
     replaced: dict[_Address, PageReplaced] = msgspec.field(default_factory=dict)
     """What stands at an address in the place of a page that was copied."""
     orders: dict[FrameKey, int] = msgspec.field(default_factory=dict)
+    """Of folios of more than one page, by their first page."""
 
     def feed(self, event: Event) -> Iterable[Violation]:
         """Take the next event."""
@@ -81,16 +97,12 @@ class PinIncoherent(msgspec.Struct):
             self._changed(event, point)
         elif kind is PageAlloc:
             if point.order:
-                self.orders.update(
-                    (frame_key(event, pfn), point.order) for pfn in range(point.pfn, point.pfn + (1 << point.order))
-                )
+                self.orders[frame_key(event, point.pfn)] = point.order
         elif kind is FolioSplit:
             self._split(event, point)
         elif kind is PageFree:
             self.pins.pop(frame_key(event, point.pfn), None)
-            if point.order:
-                for pfn in range(point.pfn, point.pfn + (1 << point.order)):
-                    self.orders.pop(frame_key(event, pfn), None)
+            self.orders.pop(frame_key(event, point.pfn), None)
         return ()
 
     def finish(self, end_time: int) -> Iterable[Violation]:
@@ -98,21 +110,36 @@ class PinIncoherent(msgspec.Struct):
         return ()
 
     def _head(self, event: Event, pfn: int) -> FrameKey:
-        return host_of(event.actor), pfn & -(1 << self.orders.get(frame_key(event, pfn), 0))
+        host = host_of(event.actor)
+        for order in set(self.orders.values()):
+            head = pfn & -(1 << order)
+            if self.orders.get((host, head)) == order:
+                return host, head
+        return host, pfn
 
     def _pinned(self, event: Event, point: PagesPinned) -> Iterable[Violation]:
         host = host_of(event.actor)
         holder = without_host(event, point.holder)
+        flags = point.flags | (Foll.PIN if point.pin else 0)
         found = []
-        for number, pfn in enumerate(point.pfns):
-            key = self._head(event, pfn)
-            at = (host, point.mm, (point.address & -PAGE_SIZE) + number * PAGE_SIZE)
-            pin = _Pin(at, pfn, key[1], holder, point.flags | (Foll.PIN if point.pin else 0))
-            self.pins.setdefault(key, []).append(pin)
-            moved = self.replaced.get(at)
-            if moved is not None and moved.old == pfn and _promised(pin, anon=moved.anon):
-                found.append(self._tell(event, pin, moved))
+        address = point.address & -PAGE_SIZE
+        for pfn, count in point.pfns.runs:
+            pin = _Pin((host, point.mm, address), pfn, count, holder, flags)
+            self.pins.setdefault(self._head(event, pfn), []).append(pin)
+            broken = [moved for moved in self._replaced_in(pin) if _promised(pin, anon=moved.anon)]
+            found += [self._tell(event, pin, moved) for moved in broken]
+            address += count * PAGE_SIZE
         return found
+
+    def _replaced_in(self, pin: _Pin) -> list[PageReplaced]:
+        """What stands in the place of pages that a call has just obtained."""
+        host, mm, address = pin.at
+        if pin.pages <= len(self.replaced):
+            places = ((host, mm, address + number * PAGE_SIZE) for number in range(pin.pages))
+            there = [(at, self.replaced[at]) for at in places if at in self.replaced]
+        else:
+            there = list(self.replaced.items())
+        return [moved for at, moved in there if pin.frame_at(at) == moved.old]
 
     def _replaced(self, event: Event, point: PageReplaced) -> Iterable[Violation]:
         at = (host_of(event.actor), point.mm, point.address)
@@ -120,7 +147,7 @@ class PinIncoherent(msgspec.Struct):
         return [
             self._tell(event, pin, point)
             for pin in self.pins.get(self._head(event, point.old), ())
-            if pin.at == at and pin.pfn == point.old and _promised(pin, anon=point.anon)
+            if pin.frame_at(at) == point.old and _promised(pin, anon=point.anon)
         ]
 
     def _put(self, event: Event, point: PagePut) -> None:
@@ -130,9 +157,13 @@ class PinIncoherent(msgspec.Struct):
         pins = self.pins.get(key)
         if not pins:
             return
-        holder = without_host(event, point.holder)
-        for pin in [pin for pin in pins if pin.holder == holder][: point.amount]:
-            pins.remove(pin)
+        holder, left = without_host(event, point.holder), point.amount
+        for pin in [pin for pin in pins if pin.holder == holder]:
+            gone = min(left, pin.pages)
+            left -= gone
+            pin.pages -= gone
+            if not pin.pages:
+                pins.remove(pin)
         if not pins:
             del self.pins[key]
 
@@ -146,26 +177,29 @@ class PinIncoherent(msgspec.Struct):
             self._used_again(at, point.pfn)
         elif point.why in BY_USER:
             for pin in self.pins.get(self._head(event, point.pfn), ()):
-                pin.let_go |= pin.at == at
+                if pin.frame_at(at) >= 0:
+                    pin.let_go.add(at)
 
     def _used_again(self, at: _Address, pfn: int) -> None:
         for pins in self.pins.values():
             for pin in pins:
-                if pin.let_go and pin.at == at and pin.pfn != pfn:
-                    pin.let_go = False
+                if at in pin.let_go and pin.frame_at(at) != pfn:
+                    pin.let_go.discard(at)
                     self.user_caused += 1
 
     def _split(self, event: Event, point: FolioSplit) -> None:
         """Every page is a folio of its own now, and its pins with it."""
         host = host_of(event.actor)
-        for pfn in range(point.pfn, point.pfn + (1 << point.order)):
-            self.orders.pop((host, pfn), None)
+        self.orders.pop((host, point.pfn), None)
         for pin in self.pins.pop((host, point.pfn), ()):
-            self.pins.setdefault((host, pin.pfn), []).append(pin)
+            for number in range(pin.pages):
+                at = (*pin.at[:2], pin.at[2] + number * PAGE_SIZE)
+                part = _Pin(at, pin.pfn + number, 1, pin.holder, pin.flags, pin.let_go & {at}, pin.told)
+                self.pins.setdefault((host, part.pfn), []).append(part)
 
     def _tell(self, event: Event, pin: _Pin, moved: PageReplaced) -> Violation:
         pin.told = True
-        host, mm, address = pin.at
+        host, mm, address = pin.at[0], moved.mm, moved.address
         call = "pin_user_pages" if pin.flags & Foll.PIN else "get_user_pages"
         message = (
             f"{moved.why} replaced page {moved.old} of {mm} at {address:#x} by page {moved.new} although {pin.holder}"

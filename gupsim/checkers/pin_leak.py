@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from gupsim.checkers.ledger import Ledger
 from gupsim.checkers.names import host_of, without_host
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation
 from gupsim.trace.records import Event
@@ -41,6 +42,7 @@ class PinLeaks:
 
     kind: ClassVar[str] = "pin-leak"
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (Registered, Released, ProcessForked, ProcessExit)
+    relates: ClassVar[Orders] = {}
     models: ClassVar[tuple[type[Model], ...]] = (Ledger,)
 
     def __init__(self, ledger: Ledger) -> None:
@@ -73,7 +75,7 @@ class PinLeaks:
         """What is left although its registration is over."""
         told: set[tuple[str, str, int]] = set()
         for registration in self._ended:
-            for pfn in dict.fromkeys(registration.pfns):
+            for pfn in self._counted(registration):
                 holder, left = self._left(registration, pfn)
                 place = (registration.host, holder, pfn)
                 if left <= 0 or place in told:
@@ -97,7 +99,7 @@ class PinLeaks:
         if left:
             return named, left
         living = sum(
-            open_.pfns.count(pfn)
+            sum(first <= pfn < first + count for first, count in open_.pfns.runs)
             for open_ in self._open.values()
             if (open_.host, open_.driver) == (registration.host, registration.driver)
         )
@@ -127,5 +129,12 @@ class PinLeaks:
 
     def _end(self, registration: Registration, over: str) -> None:
         registration.over = over
-        if any(self._left(registration, pfn)[1] > 0 for pfn in registration.pfns):
+        if any(self._left(registration, pfn)[1] > 0 for pfn in self._counted(registration)):
             self._ended.append(registration)
+
+    def _counted(self, registration: Registration) -> list[int]:
+        """The pages of a registration on which somebody has references; those of a folio are counted on its first."""
+        pages, known = registration.pfns, self._ledger.pages
+        if len(pages) <= len(known):
+            return [pfn for pfn in dict.fromkeys(pages) if (registration.host, pfn) in known]
+        return [pfn for host, pfn in known if host == registration.host and pages.holds(pfn)]

@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 
 from gupsim.checkers.ledger import GUP_KINDS, Ledger, Mismatch
 from gupsim.checkers.names import FrameKey, frame_key
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
@@ -25,6 +26,7 @@ class Refcounts:
 
     kind: ClassVar[str] = "refcount"
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (*Ledger.reads, PageBadCount, PageFlags)
+    relates: ClassVar[Orders] = {}
     models: ClassVar[tuple[type[Model], ...]] = (Ledger,)
 
     def __init__(self, ledger: Ledger) -> None:

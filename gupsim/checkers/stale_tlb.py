@@ -8,7 +8,9 @@ from typing import ClassVar, TypeAlias
 
 from msgspec.structs import replace
 
+from actors.base.footprint import COMMUTE, READ
 from gupsim.checkers.names import FrameKey, frame_key, host_of
+from gupsim.checkers.orders import LIVES, STALE, Orders, Related, needs_life
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
 from protocol.cpu import CpuAccess, TlbFlush, TlbSpared
@@ -27,6 +29,27 @@ _Cached: TypeAlias = tuple[str, str, str, int]
 
 _REMEMBERED = 160
 """Events in which the story of a translation is looked for."""
+
+
+def _used(host: str, point: CpuAccess) -> Related:
+    """An access through a cached translation, against the return of the call that revoked it, the entry that allows it
+    again, and the release of the frame. That a CPU was spared is told by that CPU."""
+    if not point.cached:
+        return ()
+    return ((STALE, host, point.mm, point.address // PAGE_SIZE), READ), *needs_life(host, point)
+
+
+def _laid_out(host: str, point: MmLayout) -> Related:
+    return _pages(host, point) if point.what in ("munmap", "mprotect", "mremap", "dontneed") else ()
+
+
+def _mapped(host: str, point: EntryChanged) -> Related:
+    return _pages(host, point) if point.now.startswith(("ro", "rw")) else ()
+
+
+def _pages(host: str, point: MmLayout | EntryChanged) -> Related:
+    first = point.address // PAGE_SIZE
+    return tuple(((STALE, host, point.mm, page), COMMUTE) for page in range(first, first + point.pages))
 
 
 class _Revoked:
@@ -52,6 +75,12 @@ class StaleTlb:
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (
         CpuAccess, EntryChanged, MmLayout, TlbFlush, TlbSpared, PageAlloc, PageFree,
     )  # fmt: skip
+    relates: ClassVar[Orders] = {
+        CpuAccess: _used,
+        MmLayout: _laid_out,
+        EntryChanged: _mapped,
+        **LIVES,
+    }
 
     def __init__(self) -> None:
         self._entries: dict[_Place, tuple[int, bool]] = {}

@@ -37,6 +37,9 @@ _REMEMBERED: Final = 160
 _BEFORE: Final = 8
 """How far before its pin a page's story may begin, to show the fault that made it writable."""
 
+_MOST_FRAMES: Final = 1024
+"""Frames of one tracepoint: of a larger buffer the first page of each folio stands for the others."""
+
 _SILENT: Final = frozenset(
     (
         LockContended,
@@ -90,7 +93,8 @@ def frames_of(event: Event) -> tuple[int, ...]:
     point = event.point
     pfns = getattr(point, "pfns", None)
     if pfns is not None:
-        return tuple(dict.fromkeys(pfns))
+        few = len(pfns) <= _MOST_FRAMES
+        return tuple(dict.fromkeys(pfns if few else (first for first, _ in pfns.runs)))
     pfn = getattr(point, "pfn", -1)
     if isinstance(point, WritebackBounce):
         return (pfn, point.bounce)

@@ -12,6 +12,7 @@ from gupsim.checkers.deadlock import Deadlocks
 from gupsim.checkers.dma_use_after_free import DmaUseAfterFree
 from gupsim.checkers.kernel_bug import KernelBugs
 from gupsim.checkers.misidentified_pin import MisidentifiedPins
+from gupsim.checkers.orders import Relates
 from gupsim.checkers.pin_incoherent import PinIncoherent
 from gupsim.checkers.pin_leak import PinLeaks
 from gupsim.checkers.refcount import Refcounts
@@ -46,6 +47,11 @@ SEARCH_KINDS: Final = ("deadlock", "starvation")
 
 KINDS: Final[tuple[str, ...]] = tuple(dict.fromkeys([*(checker.kind for checker in ALL_CHECKERS), *SEARCH_KINDS]))
 """The kinds of violations that there are: what nobody here reports, nobody may expect."""
+
+
+def relates(checkers: Iterable[type[Checker]] = ALL_CHECKERS) -> Relates:
+    """The orders of tracepoints that these checkers look at and no actor knows of."""
+    return Relates(checker.relates for checker in checkers)
 
 
 class Suite:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from gupsim.checkers.names import host_of
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
 from protocol.cpu import IrqOff, LazyMode, TlbFlush, TlbSpared, VcpuState
@@ -37,6 +38,7 @@ class TableUseAfterFree:
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (
         TableFree, TableRead, TableAlloc, EntryChanged, MmLayout, IrqOff, TlbFlush, TlbSpared, LazyMode, VcpuState,
     )  # fmt: skip
+    relates: ClassVar[Orders] = {}
 
     def __init__(self) -> None:
         self._freed: dict[tuple[str, int, int], str] = {}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from gupsim.checkers.names import host_of, without_host
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
 from protocol.memory import PAGE_SIZE
@@ -19,6 +20,7 @@ class TornEntries:
 
     kind: ClassVar[str] = "torn-entry"
     reads: ClassVar[tuple[type[Tracepoint], ...]] = (EntryChanged, PagesPinned)
+    relates: ClassVar[Orders] = {}
 
     def __init__(self) -> None:
         self._stored: dict[tuple[str, str], set[tuple[int, int]]] = {}
@@ -40,13 +42,17 @@ class TornEntries:
             return ()
         if not point.fast:
             return ()  # the slow walk looks under the page-table lock
-        first = point.address // PAGE_SIZE
-        return [
-            self._tell(event, point, (first + number) * PAGE_SIZE, pfn)
-            for number, pfn in enumerate(point.pfns)
-            if ((first + number) * PAGE_SIZE, pfn) not in self._stored.get(space, ())
-            and first + number - pfn not in self._leaves.get(space, ())
-        ]
+        page = point.address // PAGE_SIZE
+        found = []
+        for first, count in point.pfns.runs:
+            if page - first not in self._leaves.get(space, ()):
+                found += [
+                    self._tell(event, point, (page + number) * PAGE_SIZE, first + number)
+                    for number in range(count)
+                    if ((page + number) * PAGE_SIZE, first + number) not in self._stored.get(space, ())
+                ]
+            page += count
+        return found
 
     def finish(self, end_time: int) -> Iterable[Violation]:
         """Nothing is left to say at the end."""

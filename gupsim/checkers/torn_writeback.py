@@ -8,7 +8,9 @@ from typing import ClassVar
 from gupsim.checkers.content import Content, Frame
 from gupsim.checkers.holds import Holds
 from gupsim.checkers.names import FrameKey, PageKey, frame_key, host_of, is_device, short
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.routing import Model
+from gupsim.checkers.storage import STORAGE
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
 from protocol.block import BlockChecksum, BlockWrite
@@ -90,6 +92,7 @@ class TornWriteback:
         FsyncEnd,
         CacheDrop,
     )
+    relates: ClassVar[Orders] = STORAGE
     models: ClassVar[tuple[type[Model], ...]] = (Content, Holds)
 
     def __init__(self, content: Content, holds: Holds) -> None:

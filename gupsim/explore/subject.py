@@ -10,11 +10,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from actors.rules import KernelRules
-from gupsim.checkers import Suite
+from gupsim.checkers import Suite, relates
 from gupsim.checkers.checker import Checker
+from gupsim.checkers.orders import Related
 from gupsim.checkers.suite import ALL_CHECKERS
 from gupsim.checkers.violation import Violation
-from gupsim.explore.relations import relations
+from gupsim.engine.port import ActorPort
 from gupsim.outcomes import Witness, WitnessReader
 from gupsim.outcomes.evidence import decided_of
 from gupsim.outcomes.observables import observables
@@ -29,6 +30,7 @@ from gupsim.search.program import Program
 from gupsim.search.world import ExploredWorld
 from gupsim.trace.live import LiveEvents
 from gupsim.world import World, planned
+from protocol.message import Tracepoint
 
 MAX_EVENTS: Final = 10_000
 MAX_EVENTS_OF_WORKLOAD: Final = 1_000_000
@@ -117,10 +119,14 @@ def scenario_program(
     """
 
     plan = planned(scenario, rules, scripted=False)
+    compared = relates(checkers)
     sought = claims_of(claims)
     named = {name: found[0] for name, found in result_names(scenario).items()}
     content = any(claim.file or claim.disk or claim.memory for claim in sought.values())
     content = content or (states and observables(scenario).content)
+
+    def orders(port: ActorPort, point: Tracepoint) -> Related:
+        return compared(port.address, point)
 
     def start(world: ExploredWorld) -> Started:
         # The engine of a search takes no latencies and no codec: messages are not copied within one process.
@@ -128,7 +134,7 @@ def scenario_program(
         built = plan.build(engine)
         reader = WitnessReader()
         suite = Suite(checkers, stories=False, beside=(reader,))
-        world.relate_all(relations)
+        world.relate_all(orders)
         world.on_tracepoint(LiveEvents(suite.feed, only=suite.reads).tracepoint)
         built.boot()
         world.settle()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from enum import Enum
 from typing import Any, Final
 
-from gupsim.explore.relations import BEGUN, ENDED, FRAME, LIFE
+from gupsim.checkers.orders import BEGUN, DIRECT, ENDED, FRAME, HELD, LIFE, PARTED, STALE
 from gupsim.search.access import Access
 from gupsim.search.order import members
 from protocol.memmap import Page
@@ -20,6 +20,10 @@ _COMPARED: Final = {
     FRAME: "the content of page",
     BEGUN: "what a sync or fsync has to write, from its beginning",
     ENDED: "what is on disk when a sync or fsync returns",
+    HELD: "whether a device still has the page",
+    STALE: "what the page tables allow of the address",
+    PARTED: "whether the processes have parted",
+    DIRECT: "what a direct write replaces",
 }
 _DULL: Final = ("*", "serving", "queue", "count", "next")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-TRACE_VERSION = 1
+TRACE_VERSION = 2
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True, tag="header", tag_field="kind"):

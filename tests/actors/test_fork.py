@@ -180,7 +180,7 @@ def test_a_reference_of_the_child_shows_the_parents_later_writes_while_mappings_
         await script.ask(MM, mm.Munmap(KID, address, 1))
         maps = (await counts(script, shared))[1]
         await script.store(address, 2)
-        return held.pfns == (shared,), maps, await frame(script, address) == shared
+        return tuple(held.pfns) == (shared,), maps, await frame(script, address) == shared
 
     assert run(body, kernel)[0] == (True, 1, leaks)
 

@@ -44,7 +44,7 @@ def test_the_fast_walk_takes_all_of_a_huge_leaf_that_is_asked_for_in_one_get(ker
     result, seen = run(body, kernel, levels=3, bits=3)
     assert result.result == 4
     first, *_, last = result.pfns
-    assert result.pfns == (first, first + 1, last - 1, last)
+    assert tuple(result.pfns) == (first, first + 1, last - 1, last)
     assert gets(seen) == [2, 2]
 
 
@@ -62,7 +62,7 @@ def test_a_pin_of_a_huge_page_is_counted_for_each_page_and_given_back_page_by_pa
 
     result, seen = run(body, levels=3, bits=3)
     pfns, held, left, pinned_still = result
-    assert pfns == tuple(range(pfns[0], pfns[0] + HUGE))
+    assert tuple(pfns) == tuple(range(pfns[0], pfns[0] + HUGE))
     assert (held, left, pinned_still) == (1 + HUGE, 1, False)
     assert sum(point.amount for point in seen if isinstance(point, PageGet) and point.kind == "pin") == HUGE
     if not fast:
@@ -115,7 +115,7 @@ def test_entries_of_two_words_mean_the_same_as_those_of_one(read: PteRead) -> No
         await script.store(address, 9)
         got = await script.gup(address, 4, Foll.PIN | Foll.WRITE | Foll.FAST_ONLY, fast=True)
         rest = await script.gup(address + 2 * PAGE_SIZE, 2, Foll.PIN | Foll.WRITE | Foll.FAST_ONLY, fast=True)
-        return got.result, rest.pfns, await script.load(address), await script.load(address + 3 * PAGE_SIZE)
+        return got.result, tuple(rest.pfns), await script.load(address), await script.load(address + 3 * PAGE_SIZE)
 
     assert run(body, pte_read=read)[0] == (1, (3, 4), (9, ""), (4, ""))
 
@@ -258,6 +258,6 @@ def test_a_long_read_pin_of_untouched_memory_stays_in_place_since_6_2(kernel: st
         await script.load(address)
         pinned = (await script.gup(address, flags=flags, fast=fast)).pfns
         await script.store(address, 1)
-        return pinned == ((await script.ask(MM, mm.ReadPagemap(APP, address))).pfn,)
+        return tuple(pinned) == ((await script.ask(MM, mm.ReadPagemap(APP, address))).pfn,)
 
     assert run(body, kernel)[0] is stays

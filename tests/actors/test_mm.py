@@ -9,6 +9,7 @@ import pytest
 from actors.rules import ERAS
 from protocol import memmap, mm
 from protocol.kernel import KernelWarning
+from protocol.pages import Pages
 from tests.actors.anon_world import APP, MEMMAP, MM, PAGE_SIZE, Foll, Prot, Script, run
 
 
@@ -186,7 +187,7 @@ def test_a_write_pin_of_a_read_only_mapping_needs_force(kernel: str) -> None:
         await script.load(address)
         refused = await script.gup(address, flags=kind | Foll.WRITE)
         forced = await script.gup(address, flags=kind | Foll.WRITE | Foll.FORCE)
-        return refused.result, forced.result, forced.pfns != (0,), await script.store(address, 1)
+        return refused.result, forced.result, tuple(forced.pfns) != (0,), await script.store(address, 1)
 
     assert run(body, kernel)[0] == (-errno.EFAULT, 1, True, "SIGSEGV")
 
@@ -199,7 +200,7 @@ def test_a_read_pin_of_the_zero_page_is_counted_until_6_5(kernel: str, counted: 
         pinned = await script.gup(address, flags=Foll.PIN)
         return pinned, (await vmstat(script))["nr_foll_pin_acquired"]
 
-    assert run(body, kernel)[0] == (mm.UserPages(1, (0,)), counted)
+    assert run(body, kernel)[0] == (mm.UserPages(1, Pages.of((0,))), counted)
 
 
 def test_a_process_that_is_being_killed_gets_eintr() -> None:

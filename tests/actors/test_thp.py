@@ -84,7 +84,7 @@ def test_munmap_of_a_part_splits_the_leaf_and_not_the_folio() -> None:
         await script.ask(MM, mm.Munmap(APP, address + 2 * PAGE_SIZE, 2))
         folio = await script.ask(MEMMAP, memmap.ReadFolio(first + 1))
         at = await seen(script, address)
-        return pinned.pfns == (first,), at.huge, at.pfn == first, folio.pages, await counts(script, first)
+        return tuple(pinned.pfns) == (first,), at.huge, at.pfn == first, folio.pages, await counts(script, first)
 
     assert run(body, **SMALL)[0] == (True, 1, True, PAGES, (3, 2))
 

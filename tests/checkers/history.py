@@ -15,6 +15,7 @@ from protocol.fs import CacheDrop, FileBlock, FsyncBegin, FsyncEnd, SetPageDirty
 from protocol.memmap import Page, PageAlloc, PageFlags, PageFree, PageGet, PageMapping, PagePut
 from protocol.memory import MemoryRead, MemoryWrite, MemoryZero
 from protocol.message import Tracepoint
+from protocol.pages import Pages
 
 CHUNK = 2048
 INO = 12
@@ -88,13 +89,13 @@ class History:
         """The driver takes the page for process app."""
         driver = f"driver/{device}"
         self.get(pfn, kind, f"{driver}#{handle}")
-        self.emit(f"h0/{driver}", Registered(driver, handle, "app", (pfn,), kind == "pin"))
+        self.emit(f"h0/{driver}", Registered(driver, handle, "app", Pages.of((pfn,)), kind == "pin"))
 
     def release(self, pfn: int = 7, handle: int = 1, kind: str = "gup", device: str = "nic") -> None:
         """The driver gives it back with the right call."""
         driver = f"driver/{device}"
         self.put(pfn, kind, f"{driver}#{handle}")
-        self.emit(f"h0/{driver}", Released(driver, handle, "app", (pfn,), "match"))
+        self.emit(f"h0/{driver}", Released(driver, handle, "app", Pages.of((pfn,)), "match"))
 
     def dma(self, pfn: int = 7, byte: int = 0xAA, chunks: Sequence[int] = (0, 1), operation: int = 1) -> None:
         """A whole DMA write."""

@@ -9,6 +9,7 @@ from protocol.folio import FolioSplit
 from protocol.gup import PageReplaced
 from protocol.memmap import Page, PageAlloc, PageFlags, PageGet, PagePut
 from protocol.mm import Foll, PagesPinned
+from protocol.pages import Pages
 from protocol.pagetable import EntryChanged
 from tests.checkers.history import History
 
@@ -30,7 +31,7 @@ class Pins(History):
     def pin(self, flags: int, pfn: int = 7, address: int = AT) -> None:
         kind = "pin" if flags & Foll.PIN else "gup"
         self.get(pfn, kind, HOLDER)
-        self.emit("h0/cpu/0", PagesPinned("app", address, 1, flags, kind == "pin", HOLDER, 1, (pfn,), True))
+        self.emit("h0/cpu/0", PagesPinned("app", address, 1, flags, kind == "pin", HOLDER, 1, Pages.of((pfn,)), True))
 
     def replace(self, old: int = 7, new: int = 9, *, anon: bool = True, why: str = "wp_page_copy") -> None:
         self.emit("h0/mm", EntryChanged("app", AT, old, "none", why))
@@ -104,7 +105,7 @@ def test_pins_of_a_huge_page_are_followed_through_its_split() -> None:
     history.emit("h0/memmap", PageAlloc(16, 1, "anon", 0))
     history.maps(17)
     history.emit("h0/memmap", PageGet(16, 1, "pin", HOLDER, 2))
-    history.emit("h0/cpu/0", PagesPinned("app", AT, 1, 5, True, HOLDER, 1, (17,), True))
+    history.emit("h0/cpu/0", PagesPinned("app", AT, 1, 5, True, HOLDER, 1, Pages.of((17,)), True))
     history.emit("h0/memmap", FolioSplit(16, 1, 2))
     history.emit("h0/memmap", PagePut(16, 1, "pin", "driver/gpu#1", 1))
     history.replace(old=17)
@@ -116,7 +117,7 @@ def test_the_put_of_a_tail_is_the_put_of_its_huge_page() -> None:
     history.emit("h0/memmap", PageAlloc(16, 1, "anon", 0))
     history.maps(17)
     history.emit("h0/memmap", PageGet(16, 1, "pin", HOLDER, 2))
-    history.emit("h0/cpu/0", PagesPinned("app", AT, 1, 5, True, HOLDER, 1, (17,), True))
+    history.emit("h0/cpu/0", PagesPinned("app", AT, 1, 5, True, HOLDER, 1, Pages.of((17,)), True))
     history.emit("h0/memmap", PagePut(16, 1, "pin", HOLDER, 1))
     history.replace(old=17)
     assert history.kinds() == []

@@ -5,13 +5,14 @@ import pytest
 from protocol.dma import DmaStart
 from protocol.driver import Released
 from protocol.memmap import MaybePinnedAsked, PageAlloc, PageBadCount, PageFree
+from protocol.pages import Pages
 from protocol.process import ProcessExit, ProcessForked
 from tests.checkers.history import History
 
 
 def released(history: History, handle: int = 1, how: str = "match") -> None:
     """The driver says that it is done."""
-    history.emit("h0/driver/nic", Released("driver/nic", handle, "app", (7,), how))
+    history.emit("h0/driver/nic", Released("driver/nic", handle, "app", Pages.of((7,)), how))
 
 
 # refcount

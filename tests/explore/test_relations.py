@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.base import Actor, Port, handles
-from gupsim.checkers import Suite
-from gupsim.explore.relations import relations
+from gupsim.checkers import Suite, relates
 from gupsim.search import Dpor, ExploredWorld, Program, search
 from gupsim.trace.live import LiveEvents
 from protocol.block import BlockWrite
@@ -18,6 +17,7 @@ from protocol.memmap import Page, PageAlloc, PageFlags, PageFree, PageGet, PageP
 from protocol.memory import MemoryRead, MemoryWrite
 from protocol.message import Message, Tracepoint
 from protocol.mm import PagesPinned
+from protocol.pages import Pages
 from tests.explore.equivalents import kinds_in_both_orders
 
 
@@ -46,7 +46,8 @@ def two_speakers(*lines: tuple[Tracepoint, ...]) -> Program[Suite]:
         suite = Suite(stories=False)
         for number, points in enumerate(lines):
             world.add(f"h0/speaker/{number}", Speaker, points)
-        world.relate_all(relations)
+        compared = relates()
+        world.relate_all(lambda port, point: compared(port.address, point))
         world.on_tracepoint(LiveEvents(suite.feed).tracepoint)
         for number in range(len(lines)):
             world.post(f"h0/speaker/{number}", Say(0))
@@ -68,8 +69,8 @@ FREE = PageFree(pfn=1, order=0, maps=0, pins=0)
 BEGIN = FsyncBegin(fs="h0/fs/ext4", ino=1)
 RETURN = FsyncEnd(fs="h0/fs/ext4", ino=1, error=0)
 FAIL = FsyncEnd(fs="h0/fs/ext4", ino=1, error=-5)
-RELEASE = Released(driver="h0/driver/nic", handle=1, owner="app", pfns=(1,), how="unpin")
-REGISTER = Registered(driver="h0/driver/nic", handle=1, owner="app", pfns=(1,), pins=True)
+RELEASE = Released(driver="h0/driver/nic", handle=1, owner="app", pfns=Pages.of((1,)), how="unpin")
+REGISTER = Registered(driver="h0/driver/nic", handle=1, owner="app", pfns=Pages.of((1,)), pins=True)
 STORED = BlockWrite(block="h0/block/sda", lba=0, pfn=1, digests=(1, 2), checked=False, intact=True)
 DIRTY = PageFlags(pfn=1, set=int(Page.DIRTY), cleared=0)
 LRU = PageFlags(pfn=1, set=0, cleared=int(Page.LRU))

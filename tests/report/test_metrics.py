@@ -7,6 +7,7 @@ from protocol.kernel import KernelBug
 from protocol.memmap import MaybePinnedAsked
 from protocol.mm import PagesPinned
 from protocol.observer import VmstatSeen
+from protocol.pages import NO_PAGES, Pages
 from protocol.reclaim import ReleaseBuffersDone, ShrinkOutcome
 from tests.checkers.history import FS, History
 
@@ -50,8 +51,8 @@ def test_late_dirtying_bugs_and_their_time() -> None:
 
 def test_pins_their_failures_and_what_is_held_at_the_end() -> None:
     history = History()
-    history.emit("h0/mm", PagesPinned("app", 0x1000, 2, 0, True, "driver/nic#1", 2, (7, 8), False))
-    history.emit("h0/mm", PagesPinned("app", 0x1000, 2, 0, True, "driver/nic#2", -14, (), False))
+    history.emit("h0/mm", PagesPinned("app", 0x1000, 2, 0, True, "driver/nic#1", 2, Pages.of((7, 8)), False))
+    history.emit("h0/mm", PagesPinned("app", 0x1000, 2, 0, True, "driver/nic#2", -14, NO_PAGES, False))
     history.register(handle=1)
     history.register(handle=3)
     history.release(handle=3)

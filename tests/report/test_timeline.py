@@ -10,6 +10,7 @@ from gupsim.report.timeline import LANES
 from protocol.driver import Released
 from protocol.fs import BuffersAttached, BuffersReleased
 from protocol.kernel import KernelBug, KernelWarning
+from protocol.pages import Pages
 from protocol.pagetable import EntryChanged
 from tests.checkers.history import FS, INO, History
 from tests.report.test_verdict import s01
@@ -59,7 +60,7 @@ def test_a_violation_of_the_end_comes_last_with_its_time() -> None:
     history = History()
     history.register(kind="pin")
     history.put(7, "gup", "driver/nic#1")
-    history.emit("h0/driver/nic", Released("driver/nic", 1, "app", (7,), "put"))
+    history.emit("h0/driver/nic", Released("driver/nic", 1, "app", Pages.of((7,)), "put"))
     rows = [line for line in drawn(history) if "VIOLATION" in line]
     assert "pin-leak" in rows[-1]
     assert rows[-1].lstrip().startswith("0.")

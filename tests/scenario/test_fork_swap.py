@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import pytest
 
 from actors.rules import ERAS
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.suite import ALL_CHECKERS
 from gupsim.checkers.violation import Violation, violation
 from gupsim.explore.subject import scenario_program
@@ -183,6 +185,7 @@ class Inherited:
 
     kind = "lost"
     reads = (StepEnd,)
+    relates: ClassVar[Orders] = {}
 
     def feed(self, event: Event) -> Iterable[Violation]:
         point: StepEnd = event.point

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import pytest
 
+from gupsim.checkers.orders import Orders
 from gupsim.checkers.suite import ALL_CHECKERS
 from gupsim.checkers.violation import Violation, violation
 from gupsim.explore.subject import program_of, scenario_program, subject_of
@@ -96,6 +98,7 @@ class Private:
 
     kind = "leak"
     reads = (StepEnd,)
+    relates: ClassVar[Orders] = {}
 
     def feed(self, event: Event) -> Iterable[Violation]:
         point: StepEnd = event.point

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gupsim.checkers import check_file
-from gupsim.trace import Causes, Delivery, Event, TraceError, TraceReader, cause_chain
+from gupsim.trace import TRACE_VERSION, Causes, Delivery, Event, TraceError, TraceReader, cause_chain
 from gupsim.trace.reader import MAX_RECORD
 from tests.trace.small_world import run
 
@@ -129,11 +129,11 @@ def test_a_foreign_file_is_refused_at_its_first_byte(tmp_path: Path, data: bytes
 
 def test_another_version_is_named(whole: Path, tmp_path: Path) -> None:
     data = msgpack.packb(["header", 99, "whatever this version has"]) + whole.read_bytes()
-    refused(tmp_path, data, r"is a trace of version 99; this gupsim reads version 1")
+    refused(tmp_path, data, r"is a trace of version 99; this gupsim reads version 2")
 
 
 def test_a_malformed_header_is_named(tmp_path: Path) -> None:
-    refused(tmp_path, msgpack.packb(["header", 1, 5]), "its trace header is malformed")
+    refused(tmp_path, msgpack.packb(["header", TRACE_VERSION, 5]), "its trace header is malformed")
 
 
 def test_an_unknown_tracepoint_is_named_with_its_offset(whole: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import msgpack
 import pytest
 
 from gupsim.engine.timed import TimedWorld
-from gupsim.trace import TraceError, TraceReader, TraceWriter
+from gupsim.trace import TRACE_VERSION, TraceError, TraceReader, TraceWriter
 from protocol.memmap import PageGet
 from tests.trace.small_world import HEADER, Client, Go, Server, events_of, run
 
@@ -36,7 +36,7 @@ def test_plain_msgpack_reads_the_stream_with_no_schema(tmp_path: Path) -> None:
     run(path)
     with path.open("rb") as file:
         records = list(msgpack.Unpacker(file))
-    assert records[0][:3] == ["header", 1, "two clients"]
+    assert records[0][:3] == ["header", TRACE_VERSION, "two clients"]
     assert records[0][-2:] == [["h0/client/a", "h0/client/b", "h0/server"], "x86"]
     assert {record[0] for record in records[1:-1]} == {"d", "t"}
     assert records[-1] == ["end", records[-2][1], sum(record[0] == "d" for record in records), []]
