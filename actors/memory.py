@@ -19,9 +19,6 @@ from protocol.memory import (
 )
 from protocol.message import DONE, Done
 
-_TRACED_READERS = ("dma/", "block/")
-"""Reads by devices and disks are tracepoints: what leaves the machine matters to the checkers."""
-
 
 class MemoryFault(RuntimeError):
     """A request that no bus would carry: beyond the memory, or across a chunk: a bug of the actor program."""
@@ -55,17 +52,8 @@ class Memory(Actor):
         self.recorder.note("frame", (msg.pfn, index), READ)
         content = self._content.get(msg.pfn)
         data = bytes(msg.length) if content is None else bytes(content[msg.offset : msg.offset + msg.length])
-        if msg.by.startswith(_TRACED_READERS):
-            self.trace(
-                MemoryRead(
-                    pfn=msg.pfn,
-                    offset=msg.offset,
-                    length=msg.length,
-                    chunk=index,
-                    digest=self._digest(msg.pfn, index),
-                    by=msg.by,
-                )
-            )
+        digest = self._digest(msg.pfn, index)
+        self.trace(MemoryRead(msg.pfn, msg.offset, msg.length, index, digest, msg.by))
         return MemoryData(data)
 
     @handles(ReadFrame)

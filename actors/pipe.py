@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from actors.base import KernelActor, Map, Port, handles
+from actors.base import KernelActor, Map, Port, chunks_of, handles
 from actors.rules.rules import KernelRules
 from protocol.cpu import GetUserPagesFast
 from protocol.memmap import PutRefs
@@ -39,10 +39,13 @@ class PipeInode(msgspec.Struct, frozen=True):
 
 
 class Pipes(KernelActor):
-    """The pipes of one kernel. Nobody waits at one: a full pipe takes a short count, an empty one gives nothing."""
+    """The pipes of one kernel. Nobody waits at one: a full pipe takes a short count, an empty one gives nothing.
 
-    def __init__(self, address: str, port: Port, *, rules: KernelRules) -> None:
+    chunk: bytes that a copy moves in one step."""
+
+    def __init__(self, address: str, port: Port, *, rules: KernelRules, chunk: int) -> None:
         super().__init__(address, port, rules=rules)
+        self.chunk = chunk
         self.memmap = self.at("memmap")
         self.memory = self.at("memory")
         self.pipes: Map[int, PipeInode] = Map(self, "pipe")
@@ -81,7 +84,10 @@ class Pipes(KernelActor):
             pipe = self.pipes[msg.pipe]
             pfn, *rest = pipe.pfns
             self.pipes[msg.pipe] = msgspec.structs.replace(pipe, pfns=tuple(rest))
-            first.append((await self.ask(self.memory, ReadMemory(pfn, 0, 1, "pipe"))).data[0])
+            page = b""
+            for offset, length in chunks_of(0, PAGE_SIZE, self.chunk):
+                page += (await self.ask(self.memory, ReadMemory(pfn, offset, length, "pipe"))).data
+            first.append(page[0])
             await self._put(msg.pipe, (pfn,), "read")
         return PipeBytes(tuple(first))
 

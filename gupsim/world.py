@@ -350,7 +350,7 @@ def _add_open_files(plan: Plan, host: str, scenario: Scenario, rules: KernelRule
     if steps.Vmsplice in used:
         from actors.pipe import Pipes
 
-        plan.add(f"{host}/pipe", Pipes, rules=rules)
+        plan.add(f"{host}/pipe", Pipes, rules=rules, chunk=PAGE_SIZE // scenario.machine.chunks)
 
 
 def _add_processes(plan: Plan, host: str, scenario: Scenario, rules: KernelRules, *, scripted: bool) -> None:
@@ -386,6 +386,7 @@ def _add_processes(plan: Plan, host: str, scenario: Scenario, rules: KernelRules
                 scripted=scripted,
                 hosts=hosts(machine) if machine.fabric is not None else (),
                 parent=forked.get((host, process), ""),
+                within=nanoseconds(scenario.within),
             ),
             chunk=PAGE_SIZE // machine.chunks,
         )

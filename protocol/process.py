@@ -78,6 +78,17 @@ class StepBegin(Tracepoint, frozen=True, tag="process:step"):
         return f"{self.thread}: {self.text}"
 
 
+class StepBound(Tracepoint, frozen=True, tag="process:bound"):
+    """The step that has just begun must be over within so many ns."""
+
+    thread: str
+    number: int
+    within: int
+
+    def say(self) -> str:
+        return f"{self.thread}: to be over within {self.within} ns"
+
+
 class StepEnd(Tracepoint, frozen=True, tag="process:result"):
     """It ended. result: "ok", a number, an errno name as "EFAULT", a signal, or "no-such-pin"."""
 
@@ -120,4 +131,4 @@ class ProcessExit(Tracepoint, frozen=True, tag="process:exit"):
 
 
 MESSAGES: tuple[type[Message], ...] = (RunThread, RunGenerator, ForkProcess, RunStep, CopyTask, FindMapping, Place)
-TRACEPOINTS: tuple[type[Tracepoint], ...] = (StepBegin, StepEnd, ThreadEnd, ProcessForked, ProcessExit)
+TRACEPOINTS: tuple[type[Tracepoint], ...] = (StepBegin, StepBound, StepEnd, ThreadEnd, ProcessForked, ProcessExit)

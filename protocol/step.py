@@ -27,6 +27,7 @@ class Step(msgspec.Struct, frozen=True, tag=word_of, tag_field="op", forbid_unkn
     after: start only when these have been seen: labels, or tracepoints as "block:checksum" ("#2": the second time).
     until: end only when these have been seen; a DMA step holds back its last chunk, others wait when done.
     delay: let this much virtual time pass first.
+    within: a step that is not over so long after its beginning starves; "0ns" for no bound.
     `after`, `until` and `delay` script a timed run; a search ignores them and lets the threads race.
     """
 
@@ -34,3 +35,4 @@ class Step(msgspec.Struct, frozen=True, tag=word_of, tag_field="op", forbid_unkn
     after: tuple[Gate, ...] = ()
     until: tuple[Gate, ...] = ()
     delay: Duration = "0ns"
+    within: Duration = "0ns"

@@ -14,7 +14,7 @@ from actors.process.wording import FATAL, OK, outcome, pages
 from protocol import driver, fabric, fs, reclaim, workload
 from protocol.memory import PAGE_SIZE
 from protocol.mm import Prot
-from protocol.process import StepBegin, StepEnd, ThreadEnd
+from protocol.process import StepBegin, StepBound, StepEnd, ThreadEnd
 from protocol.workload import AnyGenerator, Generator, bounds_pages, draw_ns, draw_pages
 
 _READ_WRITE: Final = int(Prot.READ | Prot.WRITE)
@@ -40,6 +40,12 @@ class _Buffer(msgspec.Struct, frozen=True):
 class Clients(RingCalls):
     """Rounds of one kind of work until a given virtual time; what a round has begun it ends."""
 
+    def begin_step(self, thread: str, number: int, text: str, within: int) -> None:
+        """Report it. within: its bound in ns, 0 for none."""
+        self.trace(StepBegin(thread, number, text))
+        if within:
+            self.trace(StepBound(thread, number, within))
+
     async def run_clients(self, name: str, until: int) -> None:
         """Set up what the clients of a generator share, then start them."""
         work = self.spec.generators[name]
@@ -54,7 +60,7 @@ class Clients(RingCalls):
         number = 0
         while self.now < until:
             text, play = draw()
-            self.trace(StepBegin(thread, number, text))
+            self.begin_step(thread, number, text, self.spec.within)
             result = await play()
             self.trace(StepEnd(thread, number, text, result))
             if result in FATAL:

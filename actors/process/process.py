@@ -24,7 +24,6 @@ from protocol.process import (
     RunGenerator,
     RunStep,
     RunThread,
-    StepBegin,
     StepEnd,
     ThreadEnd,
 )
@@ -117,7 +116,7 @@ class Process(Clients):
         spec = self.spec.threads[thread]
         step = spec.steps[number]
         text = wording(step)
-        self.trace(StepBegin(thread, number, text))
+        self.begin_step(thread, number, text, self._bound(step))
         self._enter_kernel()
         result = await self._play(step, spec.cpu)
         self._leave_kernel()
@@ -133,7 +132,7 @@ class Process(Clients):
             if self.life.exiting:
                 break
             text = wording(step)
-            self.trace(StepBegin(thread, number, text))
+            self.begin_step(thread, number, text, self._bound(step))
             self._enter_kernel()
             result = await self._play(step, spec.cpu)
             self._leave_kernel()
@@ -146,6 +145,9 @@ class Process(Clients):
                 break
         _Life.threads.add(self.life, -1)
         self.trace(ThreadEnd(thread))
+
+    def _bound(self, step: steps.AnyStep) -> int:
+        return nanoseconds(step.within) or (0 if isinstance(step, steps.Wait) else self.spec.within)
 
     def _step_ended(self, label: str) -> None:
         if label in self.creators:

@@ -24,7 +24,7 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     """One process. All addresses are local ("driver/nic"): of the process's own host.
 
     name: of the process, its address space, and of the owner of its registrations. parent: the process that forks it,
-    "" if it is there from the beginning.
+    "" if it is there from the beginning. within: bound (ns) of every step that gives none and is no `wait`; 0 for none.
     devices: driver of each device. files: (file system, inode, pages) of each file. hosts: all that are on the fabric.
     scripted: steps heed `after`, `until`, `delay` and report their labels; without it they race freely.
     """
@@ -38,3 +38,4 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     scripted: bool = True
     hosts: tuple[str, ...] = ()
     parent: str = ""
+    within: int = 0

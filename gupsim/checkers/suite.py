@@ -10,6 +10,7 @@ from gupsim.checkers.checker import Checker
 from gupsim.checkers.data_loss import DataLoss
 from gupsim.checkers.deadlock import Deadlocks
 from gupsim.checkers.dma_use_after_free import DmaUseAfterFree
+from gupsim.checkers.info_leak import InfoLeak
 from gupsim.checkers.kernel_bug import KernelBugs
 from gupsim.checkers.misidentified_pin import MisidentifiedPins
 from gupsim.checkers.orders import Relates
@@ -18,6 +19,7 @@ from gupsim.checkers.pin_leak import PinLeaks
 from gupsim.checkers.refcount import Refcounts
 from gupsim.checkers.routing import Model, routes
 from gupsim.checkers.stale_tlb import StaleTlb
+from gupsim.checkers.starvation import Starvation
 from gupsim.checkers.story import Stories
 from gupsim.checkers.table_use_after_free import TableUseAfterFree
 from gupsim.checkers.torn_entry import TornEntries
@@ -31,6 +33,7 @@ ALL_CHECKERS: Final[tuple[type[Checker], ...]] = (
     KernelBugs,
     DataLoss,
     TornWriteback,
+    InfoLeak,
     DmaUseAfterFree,
     Refcounts,
     PinLeaks,
@@ -40,6 +43,7 @@ ALL_CHECKERS: Final[tuple[type[Checker], ...]] = (
     TableUseAfterFree,
     StaleTlb,
     Deadlocks,
+    Starvation,
 )
 
 SEARCH_KINDS: Final = ("deadlock", "starvation")

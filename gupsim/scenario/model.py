@@ -208,7 +208,8 @@ class Scenario(Part, frozen=True, kw_only=True):
 
     metrics: names of metrics to report. outcomes: the results and places that it is about, as "again", "file data",
     "warnings"; all that have names if none is given. expectations: by kernel, as "v4.20", "arm64", "bounce" or
-    "v4.20 + bounce". vacuous, reason: as in an expectation, for all of them.
+    "v4.20 + bounce". vacuous, reason: as in an expectation, for all of them. within: bound of every step, and of every
+    round of a generator, that gives none of its own.
     """
 
     title: Line
@@ -223,6 +224,7 @@ class Scenario(Part, frozen=True, kw_only=True):
     workload: Workload | None = None
     metrics: tuple[Line, ...] = ()
     outcomes: tuple[Line, ...] = ()
+    within: Duration = "0ns"
     vacuous: Literal["refused", "allowed"] = "refused"
     reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
     expectations: dict[str, Expectation] = {}

@@ -21,7 +21,7 @@ from protocol.workload import word as generator_word
 
 STEP_WORDS: dict[str, type[msgspec.Struct]] = {step_word(cls): cls for cls in STEPS}
 GENERATOR_WORDS: dict[str, type[msgspec.Struct]] = {generator_word(cls): cls for cls in GENERATORS}
-BESIDE_STEP = ("label", "after", "until", "delay")
+BESIDE_STEP = ("label", "after", "until", "delay", "within")
 """Fields of a step that stand beside its word, not among its arguments."""
 AS = "as"
 """Names what a step makes, as a mapping; where it makes nothing with a name it is another word for `label`, beside the
@@ -122,7 +122,7 @@ class Reader:
         return self.read(node, first, path)
 
     def step(self, node: Node, path: Path) -> Any:
-        """``- mmap: {as: buf}`` with label, after, until, delay beside it, or the bare word ``- sync``."""
+        """``- mmap: {as: buf}`` with label, after, until, delay, within beside it, or the bare word ``- sync``."""
         word, arguments, rest = self.word(node, STEP_WORDS, (*BESIDE_STEP, AS), path)
         every = _fields_of(STEP_WORDS[word])
         own = {name: field for name, field in every.items() if name not in BESIDE_STEP}

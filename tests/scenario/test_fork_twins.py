@@ -51,7 +51,7 @@ def test_s09_is_decided_by_the_sequence_that_fork_counts(era: str) -> None:
     counted = explored("S09", f"{era} + fork_sequence=seqcount")
     assert counted.complete
     assert not counted.found
-    assert counted.traces == 102
+    assert counted.traces == 162
 
 
 @pytest.mark.parametrize("pages", ["pages: 1", "pages: 4, hugetlb: 2"], ids=["small", "hugetlb"])
