@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from gupsim.checkers.content import ZEROED, Chunk, Content, Frame, Write
 from gupsim.checkers.dirty_state import DirtyHistories
 from gupsim.checkers.holds import Holds
 from gupsim.checkers.names import PageKey, frame_key, host_of, is_device, short
 from gupsim.checkers.orders import Orders
+from gupsim.checkers.orphans import Orphans, OrphanWrite
 from gupsim.checkers.routing import Model
 from gupsim.checkers.storage import STORAGE
 from gupsim.checkers.violation import Violation, violation
@@ -23,11 +26,12 @@ class DataLoss:
 
     fsync promises the content that each chunk had when it began, or any later one. What a device wrote counts
     from the moment at which its driver released the page: as long as the device may go on, nobody can say what the
-    content is (S38, S39). A page that is dropped as clean promises that its content is on disk now.
+    content is (S38, S39). A page that is dropped as clean promises that its content is on disk now. What a device wrote
+    to a page of a file after a direct write had thrown it out of the cache is lost as well (S48).
     """
 
     kind: ClassVar[str] = "data-loss"
-    reads: ClassVar[tuple[type[Tracepoint], ...]] = (FsyncBegin, FsyncEnd, CacheDrop)
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (FsyncBegin, FsyncEnd, CacheDrop, *Orphans.reads)
     relates: ClassVar[Orders] = STORAGE
     models: ClassVar[tuple[type[Model], ...]] = (Content, Holds, DirtyHistories)
 
@@ -35,6 +39,7 @@ class DataLoss:
         self._content = content
         self._holds = holds
         self._dirty = dirty
+        self._orphans = Orphans(content, holds)
         self._begun: dict[tuple[str, str, str, int], int] = {}
         self._reported: dict[PageKey, int] = {}
 
@@ -42,6 +47,7 @@ class DataLoss:
         """Take the next event."""
         point = event.point
         kind = type(point)
+        self._orphans.feed(event)
         if kind is FsyncBegin:
             self._begun[self._call(event)] = event.index
         elif kind is FsyncEnd:
@@ -71,6 +77,8 @@ class DataLoss:
                 lost = [part for part in lost if not self._still_held(frame, part[2], began)]
                 call = "fsync" if point.ino else "sync"
                 yield from self._report(event, frame, (*key, index), lost, f"although {call} returned 0")
+        for page, writes in self._orphans.lost(host, fs, point.ino, began):
+            yield self._report_orphan(event, page, writes)
 
     def _dropped(self, event: Event, point: CacheDrop) -> Iterator[Violation]:
         if point.dirty or point.why == "truncate":
@@ -115,6 +123,16 @@ class DataLoss:
         )
         actors = [f"{page[0]}/{writer}" for writer in writers if "/" in writer]
         yield violation(self.kind, event, message, *actors, pfn=frame.key[1])
+
+    def _report_orphan(self, event: Event, page: PageKey, lost: list[OrphanWrite]) -> Violation:
+        frame, dropped = lost[0].frame, lost[0].dropped
+        who = sorted({each.written.point.by for each in lost})
+        message = (
+            f"page {page[3]} of inode {page[2]} ({page[1]}): what {' and '.join(who)} wrote to page {frame[1]} in"
+            f" memory is in no file: {dropped.point.why} had thrown it out of the page cache from under its pin"
+        )
+        found = violation(self.kind, event, message, *[f"{page[0]}/{writer}" for writer in who], pfn=frame[1])
+        return replace(found, chain=(dropped, *[each.written for each in lost], event))
 
     def _bytes(self, lost: list[tuple[int, Chunk, list[Write]]]) -> str:
         """The lost ranges, neighbours joined: "bytes 0..2047 and 3072..4095"."""

@@ -3,8 +3,8 @@
 BEGUN: what an fsync promises is what was written, and given back by its driver, when it began. ENDED: it is judged when
 it returns, by what is on disk, in the cache, mapped and dirty at that moment. FRAME: whether content was ever in memory
 at one moment takes the order of the writes to all chunks of a frame; a page that leaves the cache promises what was
-written before, and a new owner has none of it. DIRECT: what a device wrote to a page that a direct write had thrown out
-is lost only if it came after the data of that write.
+written before, and a new owner has none of it. DIRECT: what was written by somebody's pin to a page that a direct write
+had thrown out is lost only if it came after the data of that write.
 
 The disk's reads of memory against writes to it need no relation: both touch the chunk. What opens an I/O (writeback,
 checksum) is before its first read, and a write in between is in all states that the disk can have read. A page's
@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import Final
 
 from actors.base.footprint import COMMUTE, READ, WRITE
-from gupsim.checkers.names import is_device
 from gupsim.checkers.orders import BEGUN, DIRECT, ENDED, FRAME, Orders, Related, adds, looks
 from protocol.block import BlockWrite
 from protocol.driver import Registered, Released
@@ -31,8 +30,8 @@ _JUDGED_FLAGS: Final = int(Page.DIRTY | Page.WRITEBACK)
 
 def _written(host: str, point: MemoryWrite | MemoryZero) -> Related:
     related: Related = (((FRAME, host, point.pfn), READ | WRITE), ((BEGUN, host), COMMUTE))
-    by_device = isinstance(point, MemoryWrite) and is_device(point.by)
-    return (*related, ((DIRECT, host), COMMUTE)) if by_device else related
+    by_pin = isinstance(point, MemoryWrite) and not point.by.startswith(("cpu/", "mm", "fs/", "flusher/"))
+    return (*related, ((DIRECT, host), COMMUTE)) if by_pin else related
 
 
 def _owned(host: str, point: PageAlloc) -> Related:

@@ -55,14 +55,16 @@ class Window:
 
 
 class Torn:
-    """A block whose content is a mixture, not yet called a violation: it may be written again."""
+    """A block whose content is a mixture, not yet called a violation: it may be written again. snapshot: it came from a
+    bounce page."""
 
-    __slots__ = ("device", "event", "lba", "writers")
+    __slots__ = ("device", "event", "lba", "snapshot", "writers")
 
-    def __init__(self, event: Event, writers: set[str]) -> None:
+    def __init__(self, event: Event, writers: set[str], *, snapshot: bool) -> None:
         self.event = event
         self.device = event.point.block
         self.lba = event.point.lba
+        self.snapshot = snapshot
         self.writers = writers
 
 
@@ -72,6 +74,9 @@ class TornWriteback:
     A wrong checksum is a violation at once: the next reader gets EIO. A mixture without one is a violation when the
     kernel calls the page safe: fsync succeeds on it or it is dropped, clean both times. While the page is dirty, or
     pinned by the device that made the mixture, it is still to be written again.
+
+    A bounce page promises more: a snapshot is what the page was at one moment. One that holds a mixture is a violation
+    when fsync returns 0, whoever still has the page and however often it is written again (S39).
 
     blocks: how many were stored as a mixture or with a wrong checksum, whether written again later or not.
     """
@@ -185,7 +190,7 @@ class TornWriteback:
         if page is not None:
             # A direct write stores the user's own buffer: who changes it meanwhile gets what he asked for.
             if mixture and cached is not None and cached.key in (key, original):
-                self._torn[page] = Torn(event, window.writers)
+                self._torn[page] = Torn(event, window.writers, snapshot=original is not None)
             else:
                 self._torn.pop(page, None)
         return []
@@ -199,10 +204,11 @@ class TornWriteback:
             if page[:2] != (host, fs) or point.ino not in (0, page[2]):
                 continue
             frame = self._content.pages.get(page)
-            if frame is not None and self._to_be_written_again(frame, torn, began):
+            if frame is not None and not torn.snapshot and self._to_be_written_again(frame, torn, began):
                 continue
             call = "fsync" if point.ino else "sync"
-            yield self._mixture(event, page, f"{call} returned 0 and the page is clean")
+            safe = "of what should be a snapshot" if torn.snapshot else "and the page is clean"
+            yield self._mixture(event, page, f"{call} returned 0 {safe}")
 
     def _to_be_written_again(self, frame: Frame, torn: Torn, began: int) -> bool:
         """Dirty, on its way to the disk, or still in the hands of the device that made the mixture."""
@@ -230,7 +236,8 @@ class TornWriteback:
         who = " and ".join(sorted(torn.writers)) or "somebody"
         message = (
             f"page {page[3]} of inode {page[2]} ({page[1]}): block {torn.lba} of {short(torn.device)} holds a mixture"
-            f" that was never in memory at one moment: {who} changed the page while the disk read it; {safe}"
+            f" that was never in memory at one moment: {who} changed the page while"
+            f" {'it was copied' if torn.snapshot else 'the disk read it'}; {safe}"
         )
         actors = (torn.event.actor, *self._addresses(torn.event, torn.writers))
         return violation(self.kind, event, message, *actors, pfn=torn.event.point.pfn)

@@ -79,6 +79,8 @@ class Storyteller:
         elif isinstance(point, DiscardDirty):
             return "what was written to the page since its last writeback will never be on disk"
         elif isinstance(point, CacheDrop) and not point.dirty:
+            if point.why == "invalidate":
+                return "whoever still has the page writes to no file from now on"
             return "memory was the only place that had the newer content"
         elif isinstance(point, KernelBug):
             return "this context is dead and keeps its locks: whoever needs them waits for ever"

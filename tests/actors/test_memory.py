@@ -51,7 +51,7 @@ def test_a_frame_that_was_never_written_reads_as_zero_and_costs_nothing() -> Non
 
     memory, points = play(body, frames=1 << 30)
     assert memory.written_frames == 0
-    assert points == []
+    assert not any(isinstance(point, MemoryWrite) for point in points)
 
 
 def test_a_write_is_traced_with_the_digest_of_the_whole_chunk_after_it() -> None:
@@ -63,7 +63,8 @@ def test_a_write_is_traced_with_the_digest_of_the_whole_chunk_after_it() -> None
     _, points = play(body)
     digest = crc32(b"\0\x07\x07" + bytes(CHUNK - 3))
     written = MemoryWrite(pfn=3, offset=CHUNK + 1, length=2, chunk=1, digest=digest, by="cpu/0")
-    assert points == [written]
+    assert written in points
+    assert len(points) == 2
 
 
 def test_the_observer_sees_a_whole_frame_without_being_seen() -> None:
@@ -95,7 +96,7 @@ def test_a_cleared_frame_is_zero_again_and_gives_its_object_back() -> None:
 
     memory, points = play(body)
     assert memory.written_frames == 0
-    assert points[-1] == MemoryZero(pfn=3, digests=(crc32(bytes(CHUNK)),) * 2)
+    assert points[-2] == MemoryZero(pfn=3, digests=(crc32(bytes(CHUNK)),) * 2)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 import pytest
 
 from protocol.flusher import WritebackSkip
-from protocol.fs import DiscardDirty, FileBlock
+from protocol.fs import CacheDrop, DirectWritten, DiscardDirty, FileBlock, FsyncEnd
 from protocol.memmap import Page
+from protocol.memory import MemoryWrite
 from tests.checkers.history import DISK, FS, INO, LBA, History
 
 
@@ -253,3 +254,58 @@ def test_the_message_says_why_the_bytes_did_not_reach_the_disk(what: str, says: 
     history.fsync()
     (found,) = history.violations()
     assert says in found.message
+
+
+@pytest.mark.parametrize("why", ["invalidate", "reclaim"])
+def test_what_a_device_writes_to_a_page_that_was_thrown_out_is_lost_once_it_is_released(why: str) -> None:
+    history = thrown_out(why)
+    history.fsync()
+    assert history.kinds() == []
+    history.release(kind="pin")
+    history.fsync()
+    history.fsync()
+    (found,) = history.violations()
+    assert found.kind == "data-loss"
+    assert f"what dma/nic wrote to page 7 in memory is in no file: {why} had thrown it out" in found.message
+    assert [type(event.point) for event in found.chain] == [CacheDrop, MemoryWrite, MemoryWrite, FsyncEnd]
+
+
+def test_a_truncated_page_has_nothing_to_lose() -> None:
+    history = thrown_out("truncate")
+    history.release(kind="pin")
+    history.fsync()
+    assert history.kinds() == []
+
+
+@pytest.mark.parametrize("by", ["a store to its new page", "a direct write", "a hole"])
+def test_what_comes_later_takes_the_place_of_what_was_lost(by: str) -> None:
+    history = thrown_out("invalidate")
+    history.release(kind="pin")
+    if by == "a store to its new page":
+        history.cached(8, byte=0x55)
+        history.written(0x55, 8)
+    elif by == "a direct write":
+        history.emit(FS, DirectWritten(FS, INO, 0, 1))
+    else:
+        history.emit(FS, FileBlock(FS, INO, 0, DISK, -1))
+    history.fsync()
+    assert history.kinds() == []
+
+
+def test_a_read_from_disk_does_not_bring_back_what_was_lost() -> None:
+    history = thrown_out("invalidate")
+    history.release(kind="pin")
+    history.cached(8)
+    history.write(8, 1, "block/sda")
+    history.fsync()
+    assert history.kinds() == ["data-loss"]
+
+
+def thrown_out(why: str) -> History:
+    """A page that a device has left the cache, and the device writes to it."""
+    history = History().cached(byte=1)
+    history.written(1)
+    history.register(kind="pin")
+    history.drop(why=why)
+    history.dma()
+    return history
