@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN
+from errno import EAGAIN, EIO
 
 from actors.base import Actor, Map, Port, WaitQueue, chunks_of, handles
 from protocol.address import local_name
 from protocol.director import DIRECTOR, WaitFor
-from protocol.dma import DmaAccess, DmaDone, DmaEnd, DmaStart, Program
+from protocol.dma import DmaAccess, DmaDone, DmaEnd, DmaStart, IommuFault, Program
 from protocol.fabric import (
     FIRST_REMOTE_OPERATION,
     REMOTE_ACCESS_ERROR,
@@ -27,11 +27,13 @@ from protocol.pages import Pages
 class Dma(Actor):
     """Works on any number of descriptors at a time, each in a queue of its own.
 
-    chunk: bytes that move in one atomic step. chunk_time: nanoseconds that each takes.
+    chunk: bytes that move in one atomic step. chunk_time: nanoseconds that each takes. iommu: there is one between it
+    and memory, which allows what the driver mapped and nothing else.
     """
 
-    def __init__(self, address: str, port: Port, *, chunk: int, chunk_time: int) -> None:
+    def __init__(self, address: str, port: Port, *, chunk: int, chunk_time: int, iommu: bool = False) -> None:
         super().__init__(address, port)
+        self.iommu = iommu
         self.chunk = chunk
         self.chunk_time = chunk_time
         self.name = local_name(address)
@@ -51,9 +53,13 @@ class Dma(Actor):
         """A sequence of byte-range copies, between any two of which anybody may come."""
         self.trace(DmaStart(dma=self.name, operation=msg.operation, pfn=msg.pfn, to_memory=msg.to_memory))
         pieces = list(chunks_of(msg.offset, msg.length, self.chunk))
-        first = msg.fill
+        first, error = msg.fill, 0
         for number, (offset, length) in enumerate(pieces):
             await self.sleep(self.chunk_time)
+            if self.iommu and msg.to_memory and not msg.writable:
+                self.trace(IommuFault(dma=self.name, operation=msg.operation, pfn=msg.pfn))
+                error = -EIO
+                break
             if msg.pause_for and number == len(pieces) - 1:
                 await self.ask(DIRECTOR, WaitFor(msg.pause_for))
             if msg.to_memory:
@@ -73,7 +79,7 @@ class Dma(Actor):
                 )
             )
         self.trace(DmaEnd(dma=self.name, operation=msg.operation, pfn=msg.pfn, to_memory=msg.to_memory))
-        self.send(msg.driver, DmaDone(msg.operation, first))
+        self.send(msg.driver, DmaDone(msg.operation, first, error))
 
     @handles(AddRegion)
     def add_region(self, msg: AddRegion) -> Status:

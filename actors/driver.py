@@ -131,9 +131,11 @@ class Driver(KernelActor):
                 msg.fill,
                 self.address,
                 msg.pause_for,
+                registration.write,
             ),
         )
-        return DmaResult(0, await wait(completion))
+        done = await wait(completion)
+        return DmaResult(done.error, done.first)
 
     @handles(DmaDone)
     def dma_done(self, msg: DmaDone) -> None:
@@ -141,7 +143,7 @@ class Driver(KernelActor):
         completion, handle = self._completions.pop(msg.operation)
         left = self.in_flight[handle] - 1
         self.in_flight[handle] = left
-        self.port.wake(completion, msg.first)
+        self.port.wake(completion, msg)
         idle = self._idle.pop(handle, None) if not left else None
         if idle is not None:
             idle.wake_all()
@@ -168,6 +170,8 @@ class Driver(KernelActor):
         registration = self.registrations.get(msg.handle)
         if registration is None:
             return Status(-EBADF)
+        if not registration.write:
+            return Status(-EINVAL)  # ib_check_mr_access(): remote writes want local ones
         self.exposed[msg.handle] = True
         return await self.ask(self.dma, AddRegion(msg.handle, registration.pfns))
 

@@ -319,7 +319,7 @@ def _add_devices(plan: Plan, host: str, machine: Machine, rules: KernelRules) ->
     chunk = PAGE_SIZE // machine.chunks
     for name, device in machine.devices.items():
         plan.add(f"{host}/driver/{name}", Driver, rules=rules)
-        plan.add(f"{host}/dma/{name}", Dma, chunk=chunk, chunk_time=nanoseconds(device.chunk_time))
+        plan.add(f"{host}/dma/{name}", Dma, chunk=chunk, chunk_time=nanoseconds(device.chunk_time), iommu=device.iommu)
     if machine.fabric is not None:
         plan.add(f"{host}/fabric", Fabric)
 

@@ -10,6 +10,7 @@ from gupsim.checkers.checker import Checker
 from gupsim.checkers.data_loss import DataLoss
 from gupsim.checkers.deadlock import Deadlocks
 from gupsim.checkers.dma_use_after_free import DmaUseAfterFree
+from gupsim.checkers.forbidden_dma import ForbiddenDma
 from gupsim.checkers.info_leak import InfoLeak
 from gupsim.checkers.kernel_bug import KernelBugs
 from gupsim.checkers.misidentified_pin import MisidentifiedPins
@@ -35,6 +36,7 @@ ALL_CHECKERS: Final[tuple[type[Checker], ...]] = (
     TornWriteback,
     InfoLeak,
     DmaUseAfterFree,
+    ForbiddenDma,
     Refcounts,
     PinLeaks,
     MisidentifiedPins,

@@ -85,9 +85,11 @@ class Disk(Part, frozen=True, kw_only=True):
 
 
 class Device(Part, frozen=True, kw_only=True):
-    """A device with its driver and one DMA engine. chunk_time: to move one chunk of a page."""
+    """A device with its driver and one DMA engine. chunk_time: to move one chunk of a page. iommu: it reaches memory
+    through one, which stops what the driver did not map for it."""
 
     chunk_time: Duration = "1us"
+    iommu: bool = False
 
 
 class Latency(Part, frozen=True, kw_only=True):
