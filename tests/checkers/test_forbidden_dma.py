@@ -30,17 +30,17 @@ def run(*, iommu: bool, flags: str) -> RunResult:
 def test_without_an_iommu_the_page_changes_although_nobody_may_write() -> None:
     result = run(iommu=False, flags="longterm")
     assert result.kinds == {"forbidden-dma"}
-    assert (result.outcome.results["written"], result.outcome.results["seen"]) == ("0", "170")
+    assert (result.outcome.results["written"], result.outcome.results["seen"]) == ("ok", "0xaa")
 
 
 def test_an_iommu_stops_it() -> None:
     result = run(iommu=True, flags="longterm")
     assert not result.kinds
-    assert (result.outcome.results["written"], result.outcome.results["seen"]) == ("EIO", "1")
+    assert (result.outcome.results["written"], result.outcome.results["seen"]) == ("EIO", "0x01")
 
 
 @pytest.mark.parametrize("iommu", [False, True])
 def test_who_was_given_it_for_writing_may_write(iommu: bool) -> None:
     result = run(iommu=iommu, flags="write, longterm")
     assert not result.kinds
-    assert (result.outcome.results["written"], result.outcome.results["seen"]) == ("0", "170")
+    assert (result.outcome.results["written"], result.outcome.results["seen"]) == ("ok", "0xaa")
