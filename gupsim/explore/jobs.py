@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import chain
 
 import msgspec
 
@@ -74,7 +75,8 @@ def _searcher(subject: Subject) -> PartialDpor:
 
 
 def _drawn(draw: Draw) -> Answer:
-    """So many executions of a random strategy that begins anew: the draw decides all of them."""
+    """So many executions of a random strategy that begins anew: the draw decides all of them. The first draw begins
+    with what the scenario's script shows."""
     strategy = strategy_of(draw.strategy, draw.seed + (draw.number << 64))
     runs = Runs(program_of(draw.subject))
     packer = Packer(runs.names, OrderObjects(runs.order, runs.names))
@@ -82,7 +84,8 @@ def _drawn(draw: Draw) -> Answer:
     found: dict[str, Found] = {}
     wanted = frozenset(draw.wanted)
     look = looker(draw.subject)
-    for execution in strategy.executions(runs):
+    scripted = runs.scripted() if not draw.number else None
+    for execution in chain([] if scripted is None else [scripted], strategy.executions(runs)):
         note(execution, part.executions, found, packer)
         look(execution, part.outcomes)
         part.executions += 1

@@ -16,6 +16,7 @@ from gupsim.checkers.orders import Related
 from gupsim.checkers.suite import ALL_CHECKERS
 from gupsim.checkers.violation import Violation
 from gupsim.engine.port import ActorPort
+from gupsim.explore.script import script_of
 from gupsim.outcomes import Witness, WitnessReader
 from gupsim.outcomes.evidence import decided_of
 from gupsim.outcomes.observables import observables
@@ -25,6 +26,7 @@ from gupsim.scenario.claims import claims_of, result_names
 from gupsim.scenario.load import Loaded, load_form
 from gupsim.scenario.model import Scenario
 from gupsim.search.execution import Finding
+from gupsim.search.guide import Alike, Guide
 from gupsim.search.liveness import stuck
 from gupsim.search.program import Program
 from gupsim.search.world import ExploredWorld
@@ -114,8 +116,8 @@ def scenario_program(
     """A scenario without its script: steps go on when the one before is done, whatever `after` and `until` say.
 
     Boot and mount are not explored, nor are threads that come last: nothing races with those. Checkers tell no
-    stories: a replay of what is found does. claims, states: as of `ScenarioSubject`. The state of an execution at its
-    end is a `Witness`.
+    stories: a replay of what is found does. The first execution is what the script shows, as nearly as a world without
+    its gates allows. claims, states: as of `ScenarioSubject`. The state of an execution at its end is a `Witness`.
     """
 
     plan = planned(scenario, rules, scripted=False)
@@ -159,4 +161,7 @@ def scenario_program(
     def state(_: ExploredWorld, started: Started) -> Witness:
         return started.reader.witness(decided_of(plan.rules))
 
-    return Program(start, check, state=state, seed=seed, max_events=max_events)
+    def first() -> Guide:
+        return Alike(script_of(scenario, rules, seed))
+
+    return Program(start, check, state=state, first=first, seed=seed, max_events=max_events)

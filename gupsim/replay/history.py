@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from gupsim.engine.fence import fence
 from gupsim.engine.port import ActorPort
-from gupsim.replay.guide import Guide, Label, label_of
 from gupsim.search.access import Access
 from gupsim.search.core import ExploredCore
 from gupsim.search.execution import Finding, Violation
+from gupsim.search.guide import Guide, Label, label_of
 from gupsim.search.liveness import stuck
 from gupsim.search.order import Order, members
 from gupsim.search.runs import Run, Runs

@@ -10,9 +10,10 @@ import msgspec
 
 from gupsim.replay.case import Case
 from gupsim.replay.errors import Diverged, NotReproduced
-from gupsim.replay.guide import Alike, Guide, InTurns, Preferred, Strict
+from gupsim.replay.guide import InTurns, Preferred, Strict
 from gupsim.replay.history import History, Sought, play
 from gupsim.replay.shape import merges, smooth, turns_of
+from gupsim.search.guide import Alike, Guide
 from gupsim.search.runs import Runs
 
 LIMIT: Final = 3_000

@@ -28,6 +28,7 @@ class Dfs:
         limit = runs.program.max_events
         step: Callable[[Run[Any], int], object] = runs.take if self.traces else runs.pass_by
         schedule: list[int] = []
+        guide = runs.program.first() if runs.program.first is not None else None
         left: list[list[int]] = []
         """At each event, the other messages that could have come in its place and have not yet."""
         while True:
@@ -37,10 +38,13 @@ class Dfs:
                 if schedule:
                     step(run, schedule[-1])
                 while core.count < limit and (core.pending or runs.go_on(run)):
-                    mid, *others = core.pending
+                    chosen = guide.choose(core) if guide is not None else None
+                    mid = next(iter(core.pending)) if chosen is None else chosen
+                    others = [other for other in core.pending if other != mid]
                     schedule.append(mid)
                     left.append(others)
                     step(run, mid)
+            guide = None
             yield runs.end(run, schedule, trace=self.traces)
             while left and not left[-1]:
                 left.pop()

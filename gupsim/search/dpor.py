@@ -81,12 +81,17 @@ class Dpor:
             order.retell(told)
         core = run.core
         blocked = False
+        # A root without children: the very first execution, also of a part that is given up and begun again.
+        first = runs.program.first if len(path) == 1 and not path[0].children else None
+        guide = first() if first is not None else None
         with fence(core.running):
             while core.count < limit and (core.pending or runs.go_on(run)):
                 node = path[-1]
                 planned = node.children[node.branch].mid if node.children else -1
                 if planned < 0:
-                    mid = _first_awake(core.pending, node.sleepers)
+                    mid = guide.choose(core) if guide is not None else None
+                    if mid is None:
+                        mid = _first_awake(core.pending, node.sleepers)
                     if mid is None:
                         blocked = True
                         break

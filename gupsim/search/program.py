@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from gupsim.search.execution import Violation
+from gupsim.search.guide import Guide
 from gupsim.search.world import ExploredWorld
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ class Program(msgspec.Struct, Generic[T], frozen=True):
     check: at quiescence, what is wrong. It may look at every actor; it may even post and settle.
     then: at quiescence, posts what comes last and says whether it did; asked again when that is over.
     state: at quiescence, a value by which final states are compared.
+    first: makes what chooses in the first execution of a search; without, it is like any other.
     seed: of the actors' random streams. max_events: an execution of more is cut and counts as starvation.
     deadlocks: whether contexts that wait for ever are a violation.
 
@@ -32,6 +34,7 @@ class Program(msgspec.Struct, Generic[T], frozen=True):
     check: Callable[[ExploredWorld, T], Iterable[Violation]] | None = None
     then: Callable[[ExploredWorld, T], bool] | None = None
     state: Callable[[ExploredWorld, T], Hashable] | None = None
+    first: Callable[[], Guide] | None = None
     seed: int = 0
     max_events: int = 10_000
     deadlocks: bool = True

@@ -137,6 +137,22 @@ class Runs:
         self.order.rewind(deliveries)
         self.traces.shrink(len(self.order))
 
+    def scripted(self) -> Execution | None:
+        """The execution that the program's own guide chooses; None if it has none."""
+        if self.program.first is None:
+            return None
+        guide = self.program.first()
+        run = self.open()
+        schedule: list[int] = []
+        with fence(run.core.running):
+            while run.core.count < self.program.max_events and (run.core.pending or self.go_on(run)):
+                mid = guide.choose(run.core)
+                if mid is None:
+                    mid = next(iter(run.core.pending))
+                schedule.append(mid)
+                self.pass_by(run, mid)
+        return self.end(run, schedule)
+
     def end(
         self,
         run: Run[Any],

@@ -220,7 +220,8 @@ def test_ctrl_c_ends_with_a_valid_report_and_a_state_to_go_on_from(tmp_path: Pat
 
 @pytest.mark.parametrize("strategy", ["dfs", "random", "pos", "pct"])
 def test_every_strategy_searches(strategy: str) -> None:
-    told = explored("S03", "--kernel", "v6.12", "--strategy", strategy, "--limit", "20", status=3)
+    nothing = ("S03", "--kernel", "v6.12", "--policy", "bounce")
+    told = explored(*nothing, "--strategy", strategy, "--limit", "20", status=3)
     assert told["strategy"] == strategy
     assert told["executions"] == 20
     assert told["searches"][0]["promise"]

@@ -9,11 +9,12 @@ from typing import Any
 
 from actors.base import Actor, Column, Port, TicketLock, handles
 from gupsim.replay import Case, History, Recording, Sought, case_of, record, sought
-from gupsim.replay.guide import Guide, Strict
+from gupsim.replay.guide import Strict
 from gupsim.replay.history import play
 from gupsim.scenario import Loaded, kernel, load_text
 from gupsim.search import Finding, Program, Runs, Violation
 from gupsim.search.core import ExploredCore
+from gupsim.search.guide import Guide
 from gupsim.search.world import ExploredWorld
 from protocol.message import Message
 
