@@ -8,7 +8,8 @@ import msgspec
 
 from actors.base import KernelActor, Map, Port, WaitQueue, handles
 from actors.base.port import wait
-from actors.rules.rules import DriverCall, KernelRules, PinApi, PinnedOnLru
+from actors.rules.pins import DriverCall, PinApi, PinnedOnLru
+from actors.rules.rules import KernelRules
 from protocol.address import local_name
 from protocol.cpu import GetUserPagesFast
 from protocol.dma import DmaDone, Program

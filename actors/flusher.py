@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actors.base import KernelActor, Port, chunks_of, handles
 from actors.rules import KernelRules
-from actors.rules.rules import WritebackPinned
+from actors.rules.files import WritebackPinned
 from protocol.address import local_name
 from protocol.flusher import StartPeriodic, Writeback, WritebackBounce, WritebackDone, WritebackPass, WritebackSkip
 from protocol.fs import (

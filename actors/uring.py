@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from actors.base import KernelActor, Map, Port, chunks_of, handles
-from actors.rules.memory import UringCoalesce, UringFile, UringMemlock
 from actors.rules.rules import KernelRules
+from actors.rules.uring import UringCoalesce, UringFile, UringMemlock
 from protocol.cpu import GetUserPagesFast
 from protocol.memmap import Folio, ReadFolio, UnpinRefs
 from protocol.memory import ReadMemory, WriteMemory

@@ -6,9 +6,9 @@ import errno
 
 from actors.base import handles
 from actors.cpu.walk import LocklessWalk
+from actors.rules.faults import ForkSequence
 from actors.rules.gup_flags import refuse_flags
-from actors.rules.memory import FastGup
-from actors.rules.rules import FastRange, ForkSequence
+from actors.rules.pins import FastGup, FastRange
 from protocol import mm, pagetable
 from protocol.cpu import GetUserPagesFast
 from protocol.memory import PAGE_SIZE

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from actors.base import Entity, Field, KernelActor, Port, TicketLock, WaitQueue, handles
 from actors.cpu.tlb import Tlb
 from actors.rules import KernelRules
-from actors.rules.memory import CatchUp, LazyTlb
-from actors.rules.memory import TlbFlush as FlushRule
+from actors.rules.tables import CatchUp, LazyTlb
+from actors.rules.tables import TlbFlush as FlushRule
 from protocol import pagetable
 from protocol.cpu import (
     EnterLazy,

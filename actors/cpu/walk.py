@@ -5,8 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from actors.cpu.cpu import CpuCore
-from actors.rules.memory import FastGup, FastProtnone, PteRead, PteSpecial, ThpSplit
-from actors.rules.rules import FastPmdRecheck, LongtermFileWrite, PinUnderWriteback, UnshareForPin
+from actors.rules.pins import (
+    FastGup,
+    FastPmdRecheck,
+    FastProtnone,
+    LongtermFileWrite,
+    PinUnderWriteback,
+    PteRead,
+    PteSpecial,
+    UnshareForPin,
+)
+from actors.rules.thp import ThpSplit
 from protocol import folio, gup, memmap, pagetable
 from protocol.cpu import GetUserPagesFast
 from protocol.memmap import Page

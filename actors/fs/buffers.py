@@ -8,7 +8,7 @@ from actors.base import handles
 from actors.fs.core import FsCore
 from actors.fs.inodes import Buffer, Inode
 from actors.fs.pagetree import Tag
-from actors.rules.rules import DirtyWarning
+from actors.rules.files import DirtyWarning
 from protocol.fs import (
     BuffersAttached,
     BuffersReleased,

@@ -9,7 +9,7 @@ from actors.base import Fifo, KernelActor, Map, Port, handles
 from actors.base.port import wait
 from actors.fs.inodes import Buffer, FileSpec, Inode, Space
 from actors.rules import KernelRules
-from actors.rules.rules import StablePages
+from actors.rules.files import StablePages
 from protocol.address import local_name
 from protocol.block import BioEnd, SubmitBio
 from protocol.memmap import (

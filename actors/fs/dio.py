@@ -14,7 +14,8 @@ from actors.fs.inodes import Inode
 from actors.fs.invalidate import Invalidation
 from actors.fs.rw import BufferedIo
 from actors.fs.writepage import WritePages
-from actors.rules.rules import OdirectCall, PinnedOnLru
+from actors.rules.files import OdirectCall
+from actors.rules.pins import PinnedOnLru
 from protocol.cpu import GetUserPagesFast
 from protocol.fs import DirectIo, DirectWritten, SetPageDirty, Transferred
 from protocol.memmap import ChangeFlags, Page, PutRefs, ReadMapping, UnpinRefs

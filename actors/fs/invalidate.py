@@ -6,7 +6,7 @@ from actors.base import handles
 from actors.fs.buffers import Buffers
 from actors.fs.inodes import Inode
 from actors.fs.pagecache import PageCache
-from actors.rules.rules import DropUnused
+from actors.rules.files import DropUnused
 from protocol.flusher import Writeback
 from protocol.fs import DropCache, RemoveMapping, Transferred
 from protocol.memmap import (

@@ -10,7 +10,7 @@ from actors.base import handles
 from actors.fs.core import FsCore
 from actors.fs.inodes import Buffer, Inode
 from actors.fs.pagetree import Tag
-from actors.rules.rules import DirtyWithoutBuffers
+from actors.rules.files import DirtyWithoutBuffers
 from protocol.flusher import WritebackEnd, WritebackStart
 from protocol.fs import DiscardDirty, FileBlock, WritePage, Written
 from protocol.memmap import ChangeFlags, Page, PutRefs

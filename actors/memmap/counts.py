@@ -8,7 +8,7 @@ from actors.base import Column, KernelActor, Refs
 from actors.base.footprint import COMMUTE, READ, WRITE
 from actors.memmap.frames import MAX_ORDER, Frames
 from actors.memmap.vmstat import Vmstat
-from actors.rules.rules import DebugVm, OverflowGuard, PinApi
+from actors.rules.pins import DebugVm, OverflowGuard, PinApi
 from protocol.memmap import PIN_BIAS, ZERO_PFN, PageBadCount, PageGet, PagePut
 
 _TRANSIENT: Final = ("isolate", "lookup")

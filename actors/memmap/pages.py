@@ -13,8 +13,8 @@ from actors.memmap.mappings import PageMappings
 from actors.memmap.pools import HugePools
 from actors.memmap.sleepers import PageLocks, PageSleepers
 from actors.memmap.vmstat import Vmstat as Counters
-from actors.rules.memory import ThpSplit
 from actors.rules.rules import KernelRules
+from actors.rules.thp import ThpSplit
 from protocol.memmap import ZERO_PFN, Allocated, AllocPages, Page, PageAlloc, PageFree, PageMapping
 from protocol.memory import ZeroFrame
 from protocol.reclaim import LruDel

@@ -7,7 +7,7 @@ from errno import ENOMEM
 from actors.base import handles
 from actors.base.footprint import READ, WRITE
 from actors.memmap.pages import Pages
-from actors.rules.rules import FastHeadRecheck, OverflowGuard, ZeroPagePin
+from actors.rules.pins import FastHeadRecheck, OverflowGuard, ZeroPagePin
 from protocol.gup import Grabbed, GrabbedTimes, GrabTimes, TryGrab
 from protocol.memmap import (
     ZERO_PFN,

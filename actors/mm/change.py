@@ -12,7 +12,7 @@ from actors.mm.core import EFAULT, mapping_ledger
 from actors.mm.gather import Zap
 from actors.mm.spaces import AddressSpace
 from actors.mm.tables import NONE, Slot
-from actors.rules.memory import MremapFlush
+from actors.rules.tables import MremapFlush
 from protocol import memmap
 from protocol.memory import PAGE_SIZE
 from protocol.message import Status

@@ -14,7 +14,7 @@ from actors.mm.faults import Faults
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
 from actors.mm.thp import ANON
-from actors.rules.memory import CollapseSync, ThpEnabled
+from actors.rules.thp import CollapseSync, ThpEnabled
 from protocol import memmap, memory
 from protocol.gup import PageReplaced
 from protocol.memmap import ZERO_PFN, Page

@@ -8,7 +8,7 @@ from actors.base import handles
 from actors.mm.gather import Zap
 from actors.mm.spaces import AddressSpace
 from actors.mm.tables import NONE, Slot
-from actors.rules.memory import CollapseSync
+from actors.rules.thp import CollapseSync
 from protocol.memory import PAGE_SIZE
 from protocol.message import DONE, Done
 from protocol.pagetable import EntryKind

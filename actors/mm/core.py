@@ -13,7 +13,8 @@ from actors.base import KernelActor, Map, Port
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import PageTables, Slot
 from actors.rules import KernelRules
-from actors.rules.memory import PteRead, TlbFlush
+from actors.rules.pins import PteRead
+from actors.rules.tables import TlbFlush
 from protocol import memmap
 from protocol.cpu import FlushTlb, SyncIpi
 from protocol.fs import SetPageDirty

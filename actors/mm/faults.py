@@ -12,8 +12,8 @@ from actors.mm.hugetlb import Hugetlb
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
 from actors.mm.thp import Thp
-from actors.rules.memory import ThpMapcount
-from actors.rules.rules import CowReuse
+from actors.rules.faults import CowReuse
+from actors.rules.thp import ThpMapcount
 from protocol import fs, memmap, memory
 from protocol.folio import MostMapped
 from protocol.gup import PageReplaced

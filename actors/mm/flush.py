@@ -7,7 +7,7 @@ from typing import Any
 from actors.base import Map, Port, handles
 from actors.mm.core import MmCore
 from actors.mm.spaces import AddressSpace
-from actors.rules.memory import FlushPending, ReclaimFlush, TlbFlush
+from actors.rules.tables import FlushPending, ReclaimFlush, TlbFlush
 from protocol.cpu import FlushTlb, Quiesce
 from protocol.message import DONE, Done
 from protocol.mm import TryToUnmapFlush

@@ -14,8 +14,7 @@ from actors.mm.layout import Layout
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
 from actors.mm.thp import Thp
-from actors.rules.memory import ForkPinned
-from actors.rules.rules import CowReuse, ForkSequence
+from actors.rules.faults import CowReuse, ForkPinned, ForkSequence
 from protocol import memmap
 from protocol.memmap import Page
 from protocol.message import Status

@@ -5,8 +5,7 @@ from __future__ import annotations
 from actors.mm.flush import Flush
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
-from actors.rules.memory import FlushPending, TableBatch, TableFree, TableSingleUser, TableSync
-from actors.rules.rules import ZapRmap
+from actors.rules.tables import FlushPending, TableBatch, TableFree, TableSingleUser, TableSync, ZapRmap
 from protocol import reclaim
 from protocol.memory import PAGE_SIZE
 from protocol.pagetable import EntryKind

@@ -11,8 +11,8 @@ from actors.mm.faults import Faults
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import Slot
 from actors.rules.gup_flags import refuse_flags
-from actors.rules.memory import SlowNumaFault, ThpSplit
-from actors.rules.rules import ForceCow, LongtermFileWrite, PinUnderWriteback, UnshareForPin
+from actors.rules.pins import ForceCow, LongtermFileWrite, PinUnderWriteback, SlowNumaFault, UnshareForPin
+from actors.rules.thp import ThpSplit
 from protocol import fs, memmap
 from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE

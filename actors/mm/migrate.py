@@ -14,7 +14,7 @@ from actors.mm.spaces import AddressSpace
 from actors.mm.split import Split
 from actors.mm.tables import NONE, Slot
 from actors.mm.thp import ANON
-from actors.rules.memory import MigrateOrder
+from actors.rules.faults import MigrateOrder
 from protocol import memmap
 from protocol.gup import MovePage
 from protocol.memory import PAGE_SIZE

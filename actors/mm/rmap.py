@@ -12,7 +12,7 @@ from actors.mm.core import Place, clean, rmap_lock
 from actors.mm.flush import Flush
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
-from actors.rules.rules import UnmapPinnedAnon
+from actors.rules.reclaim import UnmapPinnedAnon
 from protocol import memmap
 from protocol.memmap import Page
 from protocol.message import NO, Flag

@@ -14,7 +14,7 @@ from actors.mm.core import mapping_ledger, rmap_lock
 from actors.mm.spaces import AddressSpace
 from actors.mm.tables import NONE, Slot
 from actors.mm.thp import Thp
-from actors.rules.memory import ThpSplit
+from actors.rules.thp import ThpSplit
 from protocol import memmap
 from protocol.folio import SplitFolio
 from protocol.gup import PageReplaced

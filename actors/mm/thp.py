@@ -10,8 +10,9 @@ from actors.base import Map, Port, WaitQueue
 from actors.mm.core import MmCore, mapping_ledger
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
-from actors.rules.memory import ThpEnabled
-from actors.rules.rules import CowReuse, UnmapPinnedAnon
+from actors.rules.faults import CowReuse
+from actors.rules.reclaim import UnmapPinnedAnon
+from actors.rules.thp import ThpEnabled
 from protocol import memmap
 from protocol.folio import MostMapped, SplitMapping
 from protocol.memmap import Page

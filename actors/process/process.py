@@ -10,8 +10,8 @@ from actors.process.devices import Pinned
 from actors.process.space import Mapping
 from actors.process.spec import ProcessSpec
 from actors.process.wording import FATAL, OK, outcome, wording
-from actors.rules.memory import TableSingleUser
 from actors.rules.rules import KernelRules
+from actors.rules.tables import TableSingleUser
 from protocol import steps
 from protocol.director import DIRECTOR, Seen, WaitFor
 from protocol.driver import ShareDevice

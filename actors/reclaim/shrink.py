@@ -10,7 +10,7 @@ import msgspec
 from actors.base import Map, Port, handles
 from actors.reclaim.swap import Swap
 from actors.rules import KernelRules
-from actors.rules.rules import ReclaimPinnedAnon, ReclaimPinnedFile, ReclaimWrites
+from actors.rules.reclaim import ReclaimPinnedAnon, ReclaimPinnedFile, ReclaimWrites
 from protocol import fs, memmap
 from protocol.memmap import Mapping, Page
 from protocol.mm import PageReferenced, TryToUnmap, TryToUnmapFlush

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, cast
 
-from actors.rules.rules import DriverCall, KernelRules, OdirectCall, PinApi
+from actors.rules.files import OdirectCall
+from actors.rules.pins import DriverCall, PinApi
+from actors.rules.rules import KernelRules
 
 ABOUT_PINS: Final = frozenset(
     ("writeback_pinned", "reclaim_pinned_file", "reclaim_pinned_anon", "unmap_pinned_anon", "fork_pinned")

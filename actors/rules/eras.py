@@ -7,48 +7,28 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from actors.rules.memory import (
-    CollapseSync,
-    FastGup,
-    FlushPending,
-    ForkPinned,
-    MremapFlush,
-    ReclaimFlush,
-    SlowNumaFault,
-    TableFree,
-    TableSingleUser,
-    ThpSplit,
-    TlbFlush,
-    UringCoalesce,
-    UringFile,
-    UringMemlock,
-)
-from actors.rules.rules import (
-    CowReuse,
-    DirtyWarning,
-    DirtyWithoutBuffers,
+from actors.rules.faults import CowReuse, ForkPinned, ForkSequence
+from actors.rules.files import DirtyWarning, DirtyWithoutBuffers, DropUnused, OdirectCall, StablePages
+from actors.rules.pins import (
     DriverCall,
-    DropUnused,
+    FastGup,
     FastHeadRecheck,
     FastPmdRecheck,
     FastRange,
     ForceCow,
-    ForkSequence,
-    KernelRules,
     LongtermApi,
     LongtermFileWrite,
-    OdirectCall,
     OverflowGuard,
     PinApi,
-    ReclaimPinnedAnon,
-    ReclaimPinnedFile,
-    ReclaimWrites,
-    StablePages,
-    UnmapPinnedAnon,
+    SlowNumaFault,
     UnshareForPin,
-    ZapRmap,
     ZeroPagePin,
 )
+from actors.rules.reclaim import ReclaimPinnedAnon, ReclaimPinnedFile, ReclaimWrites, UnmapPinnedAnon
+from actors.rules.rules import KernelRules
+from actors.rules.tables import FlushPending, MremapFlush, ReclaimFlush, TableFree, TableSingleUser, TlbFlush, ZapRmap
+from actors.rules.thp import CollapseSync, ThpSplit
+from actors.rules.uring import UringCoalesce, UringFile, UringMemlock
 
 V3_17 = KernelRules(
     pin_api=PinApi.NONE,

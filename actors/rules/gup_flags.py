@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from actors.rules.rules import KernelRules, LongtermApi, PinApi
+from actors.rules.pins import LongtermApi, PinApi
+from actors.rules.rules import KernelRules
 from protocol.mm import Foll
 
 

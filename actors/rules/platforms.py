@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.rules.memory import FastGup, PteRead, PteSpecial, TableFree, TlbFlush
+from actors.rules.pins import FastGup, PteRead, PteSpecial
+from actors.rules.tables import TableFree, TlbFlush
 from actors.rules.value import RuleValue
 
 Changes = dict[str, RuleValue]

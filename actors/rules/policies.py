@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from actors.rules.rules import (
-    LongtermFileWrite,
-    PinnedOnLru,
-    PinUnderWriteback,
-    ReclaimPinnedFile,
-    WritebackPinned,
-)
+from actors.rules.files import WritebackPinned
+from actors.rules.pins import LongtermFileWrite, PinnedOnLru, PinUnderWriteback
+from actors.rules.reclaim import ReclaimPinnedFile
 from actors.rules.value import RuleValue
 
 POLICIES: dict[str, tuple[dict[str, RuleValue], str]] = {

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from actors.rules import ERAS
-from actors.rules.rules import PinnedOnLru
+from actors.rules.pins import PinnedOnLru
 from protocol.dma import DmaEnd, DmaStart
 from protocol.driver import Registered, Released
 from protocol.fs import SetPageDirtyDone

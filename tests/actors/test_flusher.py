@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from actors.rules.rules import WritebackPinned
+from actors.rules.files import WritebackPinned
 from protocol import flusher, fs, memmap
 from protocol.block import BlockWrite
 from protocol.flusher import WritebackBounce, WritebackDone, WritebackEnd, WritebackPass, WritebackSkip, WritebackStart

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from actors.rules import ERAS
-from actors.rules.rules import PinApi
+from actors.rules.pins import PinApi
 from protocol import cpu, memmap, mm
 from protocol.cpu import TlbFlush
 from protocol.memmap import Page

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from actors.rules.rules import DirtyWarning
+from actors.rules.files import DirtyWarning
 from protocol import fs, memmap
 from protocol.fs import BuffersReleased, SetPageDirtyDone
 from protocol.kernel import KernelWarning

@@ -5,7 +5,8 @@ import errno
 import pytest
 
 from actors.fs import Ext4
-from actors.rules.rules import OdirectCall, PinnedOnLru
+from actors.rules.files import OdirectCall
+from actors.rules.pins import PinnedOnLru
 from gupsim.engine.timed import TimedWorld
 from protocol import fs, memmap, mm
 from protocol.block import BlockWrite

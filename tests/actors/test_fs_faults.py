@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actors.fs import Ext4
-from actors.rules.rules import StablePages
+from actors.rules.files import StablePages
 from gupsim.engine.timed import TimedWorld
 from protocol import fs, memmap
 from protocol.fs import BuffersAttached, FileBlock, PageMkwriteDone, SetPageDirtyDone

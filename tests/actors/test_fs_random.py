@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from actors.rules.rules import OdirectCall, WritebackPinned
+from actors.rules.files import OdirectCall, WritebackPinned
 from protocol import fs, memmap
 from protocol.engine import ContextLost
 from protocol.kernel import KernelBug

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors.rules.rules import ReclaimPinnedFile
+from actors.rules.reclaim import ReclaimPinnedFile
 from protocol import memmap
 from protocol.block import BlockWrite
 from protocol.fs import BuffersReleased, CacheDrop, DiscardDirty

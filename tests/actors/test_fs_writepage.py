@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.rules.rules import DirtyWithoutBuffers
+from actors.rules.files import DirtyWithoutBuffers
 from protocol import fs, memmap
 from protocol.block import BlockWrite
 from protocol.flusher import WritebackEnd, WritebackStart

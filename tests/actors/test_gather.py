@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.rules.memory import (
+from actors.rules.tables import (
     FlushPending,
     MremapFlush,
     ReclaimFlush,

@@ -6,7 +6,8 @@ import errno
 
 import pytest
 
-from actors.rules.memory import FastGup, FastProtnone, MigrateOrder, PteRead, PteSpecial, SlowNumaFault
+from actors.rules.faults import MigrateOrder
+from actors.rules.pins import FastGup, FastProtnone, PteRead, PteSpecial, SlowNumaFault
 from protocol import cpu, gup, memmap, mm
 from protocol.memmap import PageBadCount, PageGet
 from protocol.message import Tracepoint

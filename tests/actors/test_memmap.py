@@ -12,7 +12,7 @@ from actors.base.footprint import COMMUTE, READ, conflict
 from actors.memmap import Memmap
 from actors.memory import Memory
 from actors.rules import ERAS, KernelRules, RuleValue
-from actors.rules.rules import DebugVm, PinApi, ZeroPagePin
+from actors.rules.pins import DebugVm, PinApi, ZeroPagePin
 from gupsim.engine.core import Item
 from gupsim.engine.timed import TimedWorld
 from protocol.engine import ContextLost, LockContended, LockGranted

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.rules.rules import OverflowGuard, PinApi
+from actors.rules.pins import OverflowGuard, PinApi
 from protocol import memmap, mm
 from protocol.gup import GrabTimes
 from protocol.memory import PAGE_SIZE

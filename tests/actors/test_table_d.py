@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from actors.rules import ERAS, KernelRules
-from actors.rules.rules import PinApi
+from actors.rules.pins import PinApi
 from gupsim.scenario.choices import RULES, kernel
 from protocol import memmap
 from tests.actors.anon_world import MEMMAP, PAGE_SIZE, Foll, Script, run

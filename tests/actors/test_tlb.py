@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.rules.memory import CatchUp, LazyTlb, ThpEnabled, TlbFlush
+from actors.rules.tables import CatchUp, LazyTlb, TlbFlush
+from actors.rules.thp import ThpEnabled
 from protocol import cpu, mm
 from protocol.cpu import CpuAccess, IrqOff, IrqOn, TlbSpared, VcpuState
 from protocol.cpu import TlbFlush as Flushed

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.rules.memory import UringFile
+from actors.rules.uring import UringFile
 from protocol.mm import PagesPinned
 from protocol.uring import FixedRegistered, FixedReleased
 from tests.actors.open_files import Played, step
