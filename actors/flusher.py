@@ -19,6 +19,7 @@ from protocol.fs import (
 from protocol.memmap import (
     AllocPages,
     ChangeFlags,
+    LeaveCharged,
     LockPage,
     MaybeDmaPinned,
     Page,
@@ -115,6 +116,9 @@ class Flusher(KernelActor):
         if not (await self.ask(self.memmap, ChangeFlags(pfn, clear=Page.DIRTY))).flags:
             return await self._skip(pfn, "clean")
         written = await self.ask(self.fs, WritePage(pfn, ino, page.index, source=pfn))  # 5 to 8
+        if written.outcome == "discarded":
+            # mpage_prepare_extent_to_map() drops such a page before anything is accounted for [S 5.18 .. 7.3].
+            await self.ask(self.memmap, LeaveCharged())
         return int(written.outcome == "submitted")
 
     async def _reason_to_skip(self, ino: int, page: DirtyPage, *, sync: bool) -> str:

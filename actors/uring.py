@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from errno import EBUSY, EFAULT, ENOMEM, ENXIO, EOPNOTSUPP
+from errno import EBUSY, EFAULT, ENOMEM, ENOSYS, ENXIO, EOPNOTSUPP
 from typing import Final
 
 import msgspec
 
 from actors.base import KernelActor, Map, Port, chunks_of, handles
+from actors.rules.introduced import UringSetup
 from actors.rules.rules import KernelRules
-from actors.rules.uring import UringCoalesce, UringFile, UringMemlock
+from actors.rules.uring import (
+    UringAccount,
+    UringCoalesce,
+    UringExit,
+    UringFile,
+    UringMemlock,
+    UringOrder,
+    UringPin,
+    UringPinned,
+)
 from protocol.cpu import GetUserPagesFast
-from protocol.memmap import Folio, ReadFolio, UnpinRefs
+from protocol.memmap import Folio, PutRefs, ReadFolio, UnpinRefs
 from protocol.memory import ReadMemory, WriteMemory
 from protocol.message import DONE, Done, Status
 from protocol.mm import Foll, GetUserPages, UserPages
 from protocol.pages import Pages
 from protocol.proc import ChargePinned, ReadVmas
+from protocol.shmem import SHMEM
 from protocol.uring import (
     Copied,
     FixedRegistered,
@@ -35,11 +46,8 @@ from protocol.uring import (
 _RING_PAGES: Final = 2
 """Of a ring with eight entries: one page of queues, one of submissions."""
 
-_FLAGS: Final = Foll.PIN | Foll.LONGTERM | Foll.WRITE
+_FLAGS: Final = Foll.LONGTERM | Foll.WRITE
 """Always for writing: the kernel cannot know what the buffer will be used for."""
-
-_IN_MEMORY: Final = ("fs/tmpfs", "fs/hugetlbfs")
-"""File systems without storage behind them: vma_is_shmem(), is_file_hugepages()."""
 
 
 class FixedBuffer(msgspec.Struct, frozen=True):
@@ -77,6 +85,8 @@ class IoUring(KernelActor):
     @handles(SetupRing)
     def setup(self, msg: SetupRing) -> Ring:
         """io_uring_setup(); what the ring itself costs differs by era (rule uring_memlock)."""
+        if self.rules.io_uring is UringSetup.ABSENT:
+            return Ring(-ENOSYS)
         own = _RING_PAGES if self.rules.uring_memlock is UringMemlock.RING_TOO and msg.user >= 0 else 0
         if not self._charge_user(msg.user, own, msg.memlock):
             return Ring(-ENOMEM)
@@ -87,22 +97,28 @@ class IoUring(KernelActor):
 
     @handles(RegisterBuffers)
     async def register(self, msg: RegisterBuffers) -> Status:
-        """io_sqe_buffer_register(): all of the buffer or nothing, then the account, then the huge pages."""
+        """io_sqe_buffer_register(): all of the buffer or nothing. What is charged first, and so which error wins,
+        differs by era (rule uring_order)."""
         ring = self.rings[msg.ring]
         if ring.buffer is not None:
             return Status(-EBUSY)
         holder = self._holder(msg.ring)
+        first = self.rules.uring_order is UringOrder.CHARGE
+        if first and not self._charge_user(ring.user, msg.pages, msg.memlock):
+            return Status(-ENOMEM)
         got = await self._pin(msg, holder)
         error = await self._refused(msg, got)
+        folios = [] if error else [await self.ask(self.memmap, ReadFolio(pfn)) for pfn, _ in got.pfns.runs]
+        whole = self.rules.uring_account is UringAccount.FOLIOS and not first
+        charged = _pages_to_charge(folios) if whole else msg.pages
+        if not error and not first and not self._charge_user(ring.user, charged, msg.memlock):
+            error = -ENOMEM
         if error:
             await self._unpin(got.pfns.runs, holder)
+            if first:
+                self._charge_user(ring.user, -msg.pages, 0)
             return Status(error)
-        folios = [await self.ask(self.memmap, ReadFolio(pfn)) for pfn, _ in got.pfns.runs]
-        charged = _pages_to_charge(folios)
-        if not self._charge_user(ring.user, charged, msg.memlock):
-            await self._unpin(got.pfns.runs, holder)
-            return Status(-ENOMEM)
-        await self.ask(self.mm, ChargePinned(msg.mm, charged))
+        await self._charge_mm(ring, msg.mm, charged)
         pins = await self._coalesce(got.pfns, folios, holder)
         buffer = FixedBuffer(msg.mm, got.pfns, pins, charged)
         self.rings[msg.ring] = msgspec.structs.replace(self.rings[msg.ring], buffer=buffer)
@@ -150,12 +166,14 @@ class IoUring(KernelActor):
         return DONE
 
     @handles(PutRing)
-    def put_ring(self, msg: PutRing) -> Done:
-        """fput(): the last one leaves the rest to a worker, so that pins outlive the descriptor for a moment."""
+    async def put_ring(self, msg: PutRing) -> Done:
+        """fput(). The last one leaves the rest to a worker, so that pins outlive the descriptor for a moment (5.7)."""
         ring = self.rings[msg.ring]
         left = ring.descriptors - 1
         self.rings[msg.ring] = msgspec.structs.replace(ring, descriptors=left)
-        if not left:
+        if not left and self.rules.uring_exit is UringExit.CLOSER:
+            await self._exit_work(msg.ring)
+        elif not left:
             self.start(self._exit_work(msg.ring), context=f"kworker io_ring_exit_work {msg.ring}")
         return DONE
 
@@ -169,26 +187,28 @@ class IoUring(KernelActor):
 
     async def _pin(self, msg: RegisterBuffers, holder: str) -> UserPages:
         """io_pin_pages(). Who also wants to see the VMAs cannot use the fast form."""
-        if self.rules.uring_file is UringFile.REFUSED:
-            slow = GetUserPages(msg.mm, msg.address, msg.pages, _FLAGS, holder)
-            return await self.ask(self.mm, slow)
-        return await self.ask(msg.cpu, GetUserPagesFast(msg.mm, msg.address, msg.pages, _FLAGS, holder))
+        flags = int(_FLAGS | (Foll.GET if self.rules.uring_pin is UringPin.GET else Foll.PIN))
+        if self.rules.uring_pin is UringPin.FAST:
+            return await self.ask(msg.cpu, GetUserPagesFast(msg.mm, msg.address, msg.pages, flags, holder))
+        return await self.ask(self.mm, GetUserPages(msg.mm, msg.address, msg.pages, flags, holder))
 
     async def _refused(self, msg: RegisterBuffers, got: UserPages) -> int:
         """0, or why the pages are given back. Rule uring_file: the mappings are looked at after the pages are pinned,
         here no longer under the same mmap lock."""
         if got.result != msg.pages:
             return min(got.result, 0) or -EFAULT
-        if self.rules.uring_file is UringFile.REFUSED:
-            seen = await self.ask(self.mm, ReadVmas(msg.mm, msg.address, msg.pages))
-            if any(vma.fs and not vma.fs.startswith(_IN_MEMORY) and not vma.hugetlb for vma in seen.vmas):
+        if self.rules.uring_file is UringFile.ALLOWED:
+            return 0
+        shmem = self.rules.uring_file is UringFile.SHMEM
+        for vma in (await self.ask(self.mm, ReadVmas(msg.mm, msg.address, msg.pages))).vmas:
+            if vma.fs and not vma.hugetlb and not (shmem and vma.fs == SHMEM):
                 return -EOPNOTSUPP
         return 0
 
     async def _coalesce(self, pages: Pages, folios: list[Folio], holder: str) -> tuple[tuple[int, int], ...]:
         """io_coalesce_buffer(): one pin for each huge page is enough, the others go back at once."""
-        runs = _coalescible(pages, folios) if self.rules.uring_coalesce is UringCoalesce.YES else None
-        if runs is None:
+        runs = _coalescible(pages, folios) if self.rules.uring_coalesce is not UringCoalesce.NO else None
+        if runs is None or (len(runs) > 1 and self.rules.uring_coalesce is UringCoalesce.ONE_FOLIO):
             return pages.runs
         await self._unpin([(pfn, count - 1) for pfn, count in runs if count > 1], holder)
         return tuple((pfn, 1) for pfn, _ in runs)
@@ -197,13 +217,22 @@ class IoUring(KernelActor):
         """io_buffer_unmap()."""
         await self._unpin(buffer.pins, self._holder(number))
         self._charge_user(ring.user, -buffer.charged, 0)
-        await self.ask(self.mm, ChargePinned(buffer.mm, -buffer.charged))
+        await self._charge_mm(ring, buffer.mm, -buffer.charged)
         self.trace(FixedReleased(ring=number, mm=buffer.mm))
 
     async def _unpin(self, pins: Iterable[tuple[int, int]], holder: str) -> None:
-        """unpin_user_pages(): it does not mark them dirty."""
+        """unpin_user_pages(), which does not mark them dirty; put_page() of what get_user_pages() gave."""
         for pfn, count in pins:
-            await self.ask(self.memmap, UnpinRefs(pfn, count, holder))
+            if self.rules.uring_pin is UringPin.GET:
+                await self.ask(self.memmap, PutRefs(pfn, 1, "gup", holder, pages=count))
+            else:
+                await self.ask(self.memmap, UnpinRefs(pfn, count, holder))
+
+    async def _charge_mm(self, ring: IoRing, mm: str, pages: int) -> None:
+        """mm->pinned_vm, which /proc shows as VmPin."""
+        rule = self.rules.uring_pinned
+        if rule is UringPinned.EVERYBODY or (rule is UringPinned.UNPRIVILEGED and ring.user >= 0):
+            await self.ask(self.mm, ChargePinned(mm, pages))
 
     def _charge_user(self, user: int, pages: int, limit: int) -> bool:
         """__io_account_mem(): False beyond the limit. Who has CAP_IPC_LOCK is not charged."""

@@ -265,8 +265,9 @@ def _add_memory_side(plan: Plan, host: str, machine: Machine, rules: KernelRules
     plan.add(f"{host}/memory", Memory, frames=frames, chunk=chunk)
     plan.add(f"{host}/memmap", Memmap, rules=rules, frames=frames, hugepages=huge_pools(machine))
     cpus = tuple(f"cpu/{number}" for number in range(machine.cpus))
+    about = {"swap": bool(machine.swap), "max_ptes": machine.max_ptes, "dirty_limit": machine.dirty_limit}
     shape = {"levels": machine.levels, "bits": machine.table_bits}
-    plan.add(f"{host}/mm", Mm, rules=rules, cpus=cpus, chunk=chunk, **shape)
+    plan.add(f"{host}/mm", Mm, rules=rules, cpus=cpus, chunk=chunk, **about, **shape)
     for cpu in cpus:
         plan.add(f"{host}/{cpu}", Cpu, rules=rules, chunk=chunk, **shape)
     swap = {"swap_block": f"block/{RESERVED_DISK}", "swap_slots": machine.swap} if machine.swap else {}
@@ -295,6 +296,7 @@ def _add_file_side(plan: Plan, host: str, machine: Machine, rules: KernelRules) 
             ),
             blocks=_blocks(disk, fs),
             stable_writes=disk.stable_writes,
+            dirty_limit=machine.dirty_limit,
         )
         plan.add(f"{host}/flusher/{name}", Flusher, rules=rules, fs=f"fs/{name}", chunk=chunk)
     for name, disk in _disks(machine).items():
@@ -313,12 +315,12 @@ def _add_file_side(plan: Plan, host: str, machine: Machine, rules: KernelRules) 
 
 def _add_devices(plan: Plan, host: str, machine: Machine, rules: KernelRules) -> None:
     from actors.dma import Dma
-    from actors.driver import Driver
+    from actors.driver import Driver, Vfio
     from actors.fabric import Fabric
 
     chunk = PAGE_SIZE // machine.chunks
     for name, device in machine.devices.items():
-        plan.add(f"{host}/driver/{name}", Driver, rules=rules)
+        plan.add(f"{host}/driver/{name}", Vfio if device.driver == "vfio" else Driver, rules=rules)
         plan.add(f"{host}/dma/{name}", Dma, chunk=chunk, chunk_time=nanoseconds(device.chunk_time), iommu=device.iommu)
     if machine.fabric is not None:
         plan.add(f"{host}/fabric", Fabric)

@@ -29,6 +29,10 @@ class FileFault(Message, frozen=True):
     pfn: int
 
 
+class BalanceDirtyPages(Request[Done], frozen=True):
+    """balance_dirty_pages() after a fault dirtied a page of the file system. From mm (fault_dirty_shared_page)."""
+
+
 class PageMkwrite(Request[Status], frozen=True):
     """->page_mkwrite() (B10): first write to a clean shared file page. From mm.
 
@@ -357,6 +361,7 @@ MESSAGES: tuple[type[Message], ...] = (
     FilemapFault,
     FileFault,
     PageMkwrite,
+    BalanceDirtyPages,
     NeedsDirtyTracking,
     WriteFile,
     ReadFile,

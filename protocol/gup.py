@@ -48,16 +48,36 @@ class MovePage(Request[Status], frozen=True):
     address: int
 
 
-class MapRegisters(Request[Mapped], frozen=True):
-    """mmap(2) of the registers of a device: remap_pfn_range() into a VM_PFNMAP mapping. From process, to mm."""
+class MapDevice(Request[Mapped], frozen=True):
+    """mmap(2) of the file of `driver` ("driver/gpu"). registers: remap_pfn_range() into a VM_PFNMAP mapping; else pages
+    of the driver's own by vm_insert_page(). From process, to mm."""
 
     mm: str
     pages: int
+    driver: str
+    registers: bool
+    shared: bool = True
+
+
+class LookUpPfn(Request["FollowedPfn"], frozen=True):
+    """follow_pfn() and its successors: the frame behind an address of a VM_PFNMAP mapping, without a reference. From
+    drivers, to mm."""
+
+    mm: str
+    address: int
+    write: bool
+
+
+class FollowedPfn(Message, frozen=True):
+    """The frame, or a negative errno. Answers LookUpPfn."""
+
+    pfn: int
+    error: int = 0
 
 
 class PageReplaced(Tracepoint, frozen=True, tag="mm:replace"):
-    """The kernel put page `new` in the place of page `old` at an address of `mm`; what it held was copied. anon: old
-    was an anonymous page. why: the function that did it."""
+    """The kernel put page `new` in the place of page `old` at an address of `mm`; what it held was copied. new -1: it
+    dropped the page, and what comes there next is cleared. anon: old was an anonymous page. why: who did it."""
 
     mm: str
     address: int
@@ -67,8 +87,19 @@ class PageReplaced(Tracepoint, frozen=True, tag="mm:replace"):
     why: str
 
     def say(self) -> str:
+        if self.new < 0:
+            return f"{self.why}: {self.mm} has page {self.old} at {self.address:#x} no more, nor what was in it"
         return f"{self.why}: {self.mm} has page {self.new} at {self.address:#x} now, page {self.old} was copied to it"
 
 
-MESSAGES: tuple[type[Message], ...] = (TryGrab, Grabbed, GrabTimes, GrabbedTimes, MovePage, MapRegisters)
+MESSAGES: tuple[type[Message], ...] = (
+    TryGrab,
+    Grabbed,
+    GrabTimes,
+    GrabbedTimes,
+    MovePage,
+    MapDevice,
+    LookUpPfn,
+    FollowedPfn,
+)
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (PageReplaced,)

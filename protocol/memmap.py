@@ -275,6 +275,21 @@ class WaitUnpinned(Request[Flag], frozen=True):
     pfn: int
 
 
+class LeaveCharged(Request[Done], frozen=True):
+    """ClearPageDirty() where folio_clear_dirty_for_io() belonged: `pages` stay in the count of dirty pages although
+    nobody will write them. From the flusher."""
+
+    pages: int = 1
+
+
+class DirtyPagesOver(Request[Flag], frozen=True):
+    """Are more pages dirty or under writeback than `limit` (domain_dirty_limits)? wait: answer only when it is no.
+    From file systems and mm (balance_dirty_pages)."""
+
+    limit: int
+    wait: bool = False
+
+
 class ReadVmstat(Request["Vmstat"], frozen=True):
     """/proc/vmstat after stat_refresh. From the observer."""
 
@@ -394,7 +409,7 @@ MESSAGES: tuple[type[Message], ...] = (
     AllocPages, Allocated, GetRefs, TryGet, ToPin, GrabFolio, PutRefs, UnpinRefs, MaybeDmaPinned, FreezeRefs,
     UnfreezeRefs, FreeFrozen, ReadCounts, Counts, ReadFolio, Folio, PageMapped, AddMaps, ChangeFlags, ReadFlags,
     OldFlags, SetMapping, ReadMapping, Mapping, LockPage, TryLockPage, UnlockPage, WaitWriteback, WaitUnpinned,
-    ReadVmstat, Vmstat,
+    LeaveCharged, DirtyPagesOver, ReadVmstat, Vmstat,
 )  # fmt: skip
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (
     PageAlloc, PageFree, PageGet, PagePut, PageBadCount, PageFlags, PageMapping, MaybePinnedAsked,

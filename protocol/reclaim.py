@@ -75,42 +75,53 @@ class LruReturnUnpinned(Request[Done], frozen=True):
 
 
 class SwapIn(Request["SwappedIn"], frozen=True):
-    """do_swap_page(): the frame of swap slot `slot`, from the swap cache or read from the swap device.
+    """do_swap_page(): the frame of swap slot `slot`, from the swap cache, or read from the swap device into it.
     Answered with the page locked and a reference held for the caller. From mm."""
 
     slot: int
 
 
 class SwappedIn(Message, frozen=True):
-    """pfn, or a negative errno. exclusive: the slot remembers PageAnonExclusive (5.19). Answers SwapIn."""
+    """pfn, or a negative errno: -11 (EAGAIN) if the slot is somebody else's by now. Answers SwapIn."""
 
     pfn: int
-    exclusive: bool = False
 
 
 class SwapFree(Request[Done], frozen=True):
-    """swap_free(): one entry that named `slot` is gone. From mm. locked: the caller holds the lock of its page."""
+    """swap_free(): one entry that named `slot` is gone. From mm. cache: free_swap_and_cache(), a page of the swap cache
+    that nobody has any more goes with the last one."""
 
     slot: int
-    locked: bool = False
+    cache: bool = False
+
+
+class ReuseSwapPage(Request[Flag], frozen=True):
+    """reuse_swap_page() of a page that the caller has locked: yes if its `maps` mappings and the entries in swap are
+    one together. It then leaves the swap cache, unless it is under writeback. From mm (write faults, until 5.17)."""
+
+    pfn: int
+    maps: int
+
+
+class TryToFreeSwap(Request[Flag], frozen=True):
+    """try_to_free_swap() of a page that the caller has locked: yes if it is not in the swap cache any more. if_full:
+    only where swap is half full (vm_swap_full). From mm."""
+
+    pfn: int
+    if_full: bool = False
+
+
+class FreeSwapCache(Request[Done], frozen=True):
+    """free_swap_cache(): the same for a page that is about to be put, if it can be locked at once and nobody maps it.
+    From mm (mmu_gather)."""
+
+    pfn: int
 
 
 class SwapDuplicate(Request[Done], frozen=True):
     """swap_duplicate(): one more entry names `slot`. From mm (try_to_unmap, fork)."""
 
     slot: int
-
-
-class SwapCount(Request["SwapUsers"], frozen=True):
-    """page_swapcount(): how many entries name the slot of a page of the swap cache. From mm (write faults)."""
-
-    pfn: int
-
-
-class SwapUsers(Message, frozen=True):
-    """Answers SwapCount; 0 for a page that is not in the swap cache."""
-
-    entries: int
 
 
 class LruIsolate(Tracepoint, frozen=True, tag="vmscan:isolate"):
@@ -179,7 +190,8 @@ MESSAGES: tuple[type[Message], ...] = (
     SwappedIn,
     SwapFree,
     SwapDuplicate,
-    SwapCount,
-    SwapUsers,
+    ReuseSwapPage,
+    TryToFreeSwap,
+    FreeSwapCache,
 )
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (LruIsolate, ShrinkOutcome, ReleaseBuffersDone, FreezeRefused, SwapOut)

@@ -51,8 +51,8 @@ class Mmap(Step, frozen=True, tag=word_of, kw_only=True):
     """mmap(2). Without `file`: anonymous memory. shared: MAP_SHARED; default: true for files, false for anonymous.
 
     align: start at a multiple of so many bytes (0: of a page). hugetlb: MAP_HUGETLB with pages of this order. memfd:
-    which file of such pages (memfd_create with MFD_HUGETLB), the same for everybody; 0 for none. device: its registers
-    (VM_PFNMAP), which are no memory."""
+    which file of such pages (memfd_create with MFD_HUGETLB), the same for everybody; 0 for none. device: memory that
+    its driver maps, pages of its own (vm_insert_page, VM_MIXEDMAP), or registers (VM_PFNMAP), which are no memory."""
 
     name: Name = msgspec.field(name="as")
     pages: Count = 1
@@ -64,6 +64,7 @@ class Mmap(Step, frozen=True, tag=word_of, kw_only=True):
     hugetlb: Annotated[int, msgspec.Meta(ge=0, le=18)] = 0
     memfd: Count = 0
     device: str = ""
+    backing: Literal["pages", "registers"] = "pages"
 
 
 class Munmap(Step, frozen=True, tag=word_of, kw_only=True):

@@ -26,10 +26,14 @@ class GupFast(LocklessWalk):
         if error:
             self.warn("mm/gup.c", why)
             return self._report(msg, UserPages(error))
+        sequence = 0
+        if msg.flags & Foll.PIN:
+            # MMF_HAS_PINNED comes before every check of the range: a call that is refused sets it as well.
+            sequence = (await self.ask(self.mm, pagetable.FastPinBegin(msg.mm))).sequence
         refused = self._refuse_range(msg)
         if refused is not None:
             return self._report(msg, UserPages(refused))
-        got = NO_PAGES if self._vetoed(msg) else await self._fast(msg)
+        got = NO_PAGES if self._vetoed(msg) else await self._fast(msg, sequence)
         if len(got) == msg.nr or msg.flags & Foll.FAST_ONLY:
             return self._report(msg, UserPages(len(got), got))
         start = (msg.address & -PAGE_SIZE) + len(got) * PAGE_SIZE
@@ -71,18 +75,15 @@ class GupFast(LocklessWalk):
         overflow = end >= 1 << 64 or msg.nr < 0
         return overflow, end > 1 << (self.bits * self.levels + 11)
 
-    async def _fast(self, msg: GetUserPagesFast) -> Pages:
-        """Steps 2, 5 and 6, the walk, and the exit."""
-        pin = bool(msg.flags & Foll.PIN)
-        sequence = 0
-        if pin:
-            sequence = (await self.ask(self.mm, pagetable.FastPinBegin(msg.mm))).sequence
-            if self.rules.fork_sequence is ForkSequence.SEQCOUNT and sequence % 2:
-                return NO_PAGES
+    async def _fast(self, msg: GetUserPagesFast, sequence: int) -> Pages:
+        """Steps 5 and 6, the walk, and the exit. sequence: write_protect_seq, for a pin."""
+        counted = bool(msg.flags & Foll.PIN) and self.rules.fork_sequence is ForkSequence.SEQCOUNT
+        if counted and sequence % 2:
+            return NO_PAGES
         await self.irq_save("GUP-fast", msg.mm)
         got = await self.walk(msg)
         self.irq_restore()
-        if pin and self.rules.fork_sequence is ForkSequence.SEQCOUNT:
+        if counted:
             now = (await self.ask(self.mm, pagetable.FastPinEnd(msg.mm))).sequence
             if now != sequence:
                 for pfn, count in got.runs:

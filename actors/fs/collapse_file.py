@@ -72,7 +72,7 @@ class FileCollapse(PageCache):
                 if counts.refs != 1 + counts.maps:
                     return "page_count"
                 present += 1
-        return "" if present else "exceed_none_pte"
+        return "" if present else "truncated"
 
     async def _isolate(self, inode: Inode, indices: range, old: dict[int, int]) -> str:
         """Each page: locked, unmapped, and then no reference but ours. `old` gets those that are locked by then."""

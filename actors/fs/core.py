@@ -41,6 +41,7 @@ class FsCore(KernelActor):
         files: tuple[FileSpec, ...],
         blocks: int,
         stable_writes: bool,
+        dirty_limit: int = 0,
     ) -> None:
         super().__init__(address, port, rules=rules)
         self.name = local_name(address)
@@ -50,6 +51,7 @@ class FsCore(KernelActor):
         self.block = self.at(block)
         self.flusher = self.at(f"flusher/{self.name.partition('/')[2]}")
         self.chunk = chunk
+        self.dirty_limit = dirty_limit
         self.stable_writes = stable_writes
         """What the device says now: a change of it is seen by rule stable_pages=bdi alone."""
         self._stable_at_mount = stable_writes

@@ -14,7 +14,7 @@ from actors.fs.inodes import Inode
 from actors.fs.invalidate import Invalidation
 from actors.fs.rw import BufferedIo
 from actors.fs.writepage import WritePages
-from actors.rules.files import OdirectCall
+from actors.rules.files import OdirectCall, OdirectDirty
 from actors.rules.pins import PinnedOnLru
 from protocol.cpu import GetUserPagesFast
 from protocol.fs import DirectIo, DirectWritten, SetPageDirty, Transferred
@@ -34,7 +34,8 @@ class _Dio(msgspec.Struct, frozen=True):
 
 
 class DirectIos(BufferedIo, Invalidation, Syncing, WritePages):
-    """One bio per page. User pages are held from the submission to the end of their bio, by rule odirect_call."""
+    """One bio per page. User pages are held from the submission to the end of their bio, by rule odirect_call; who then
+    dirties them, and whether the caller runs again before that, is rule odirect_dirty."""
 
     @handles(DirectIo)
     async def direct_io(self, msg: DirectIo) -> Transferred:
@@ -106,7 +107,7 @@ class DirectIos(BufferedIo, Invalidation, Syncing, WritePages):
         """iomap_dio_rw(): pin, submit, go on with what could not be pinned at once, then wait for everything.
 
         The first error wins over the bytes that did move, as in the kernel (kernel-facts, perm-hole-odirect)."""
-        under_way: list[Completion] = []
+        under_way: list[tuple[int, Completion]] = []
         submitted = error = 0
         while submitted < dio.pages and not error:
             got = await self._get_pages(dio, submitted, dio.pages - submitted)
@@ -116,13 +117,15 @@ class DirectIos(BufferedIo, Invalidation, Syncing, WritePages):
                 done = Completion(self, f"direct I/O of page {pfn}")
                 if not error:
                     error = await self._submit(dio, dio.call.index + number, pfn, done)
-                    under_way.append(done)
+                    under_way.append((pfn, done))
                 else:
                     await self._release(pfn, dio.holder)
             submitted += len(got.pfns)
-        for done in under_way:
+        for pfn, done in under_way:
             failed = await done.wait()
             error = error or failed
+            if self.rules.odirect_dirty is OdirectDirty.CALLER:
+                await self._bio_complete(dio, pfn)
         return error or dio.pages * PAGE_SIZE
 
     async def _get_pages(self, dio: _Dio, number: int, pages: int) -> UserPages:
@@ -146,7 +149,8 @@ class DirectIos(BufferedIo, Invalidation, Syncing, WritePages):
         end = partial(self._end, dio, pfn, done)
         block = dio.inode.blocks.get(index)
         if dio.call.from_disk:
-            await self._set_page_dirty_lock(pfn)
+            if self.rules.odirect_dirty is not OdirectDirty.CALLER:
+                await self._set_page_dirty_lock(pfn)
             if block is None:
                 for offset, length in chunks_of(0, PAGE_SIZE, self.chunk):
                     await self.ask(self.memory, WriteMemory(pfn, offset, bytes(length), self.name))
@@ -163,9 +167,23 @@ class DirectIos(BufferedIo, Invalidation, Syncing, WritePages):
         return 0
 
     async def _end(self, dio: _Dio, pfn: int, done: Completion, error: int) -> None:
-        """iomap_dio_bio_end_io(), bio_check_pages_dirty(). The caller is woken first: it may return to user space
-        before the page is dirty again and released."""
-        await done.complete(error)
+        """iomap_dio_bio_end_io(), bio_check_pages_dirty(). Until 7.0 the caller is woken first: it may return to user
+        space before the page is dirty again and released. Before iomap it did that work itself."""
+        if self.rules.odirect_dirty is not OdirectDirty.RELEASED_FIRST:
+            await done.complete(error)
+        if self.rules.odirect_dirty is not OdirectDirty.CALLER:
+            await self._check_pages_dirty(dio, pfn)
+        if self.rules.odirect_dirty is OdirectDirty.RELEASED_FIRST:
+            await done.complete(error)
+
+    async def _bio_complete(self, dio: _Dio, pfn: int) -> None:
+        """dio_bio_complete() of a call that is waited for: bio_release_pages(), in the caller's context."""
+        if dio.call.from_disk:
+            await self._set_page_dirty_lock(pfn)
+        await self._release(pfn, dio.holder)
+
+    async def _check_pages_dirty(self, dio: _Dio, pfn: int) -> None:
+        """bio_check_pages_dirty(), bio_release_pages()."""
         if dio.call.from_disk and not await self.page_flags(pfn, Page.DIRTY):
             # Somebody cleaned it during the I/O (S46). An interrupt cannot take the page lock: a worker does.
             self.start(self._dirty_and_release(pfn, dio.holder), context=f"kworker {self.name} bio_dirty_fn {pfn}")

@@ -8,9 +8,11 @@ from actors.base import chunks_of, handles
 from actors.fs.buffers import Buffers
 from actors.fs.inodes import Inode
 from actors.fs.pagecache import PageCache
-from protocol.fs import FileBytes, ReadFile, Transferred, WriteFile
-from protocol.memmap import Page
+from protocol.flusher import Writeback
+from protocol.fs import BalanceDirtyPages, FileBytes, ReadFile, Transferred, WriteFile
+from protocol.memmap import DirtyPagesOver, Page
 from protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
+from protocol.message import DONE, Done
 
 _MOST = 1 << 16
 """Bytes that one answer can hold: a longer read(2) is cut short."""
@@ -38,7 +40,21 @@ class BufferedIo(PageCache, Buffers):
             if error:
                 return written or error
             written += len(piece)
+            if self.dirty_limit:
+                await self.balance_dirty_pages(BalanceDirtyPages())
         return written
+
+    @handles(BalanceDirtyPages)
+    async def balance_dirty_pages(self, msg: BalanceDirtyPages) -> Done:
+        """Who dirties pages beyond the limit wakes the flusher and waits until enough were written."""
+        if (await self.ask(self.memmap, DirtyPagesOver(self.dirty_limit))).yes:
+            self.start(self._background(), context=f"kworker {self.name} wb_workfn")
+            await self.ask(self.memmap, DirtyPagesOver(self.dirty_limit, wait=True))
+        return DONE
+
+    async def _background(self) -> None:
+        """wb_start_background_writeback()."""
+        await self.ask(self.flusher, Writeback())
 
     async def _write_one_page(self, inode: Inode, index: int, start: int, piece: bytes) -> int:
         """ext4_da_write_begin(), the copy, ext4_da_write_end()."""

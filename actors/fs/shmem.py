@@ -15,6 +15,7 @@ from actors.fs.collapse_file import FileCollapse
 from actors.fs.inodes import FileSpec, Inode
 from actors.fs.pagetree import PageTree
 from actors.rules import KernelRules
+from actors.rules.introduced import SealFutureWrite
 from protocol import fs, memmap
 from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
@@ -176,6 +177,8 @@ class Shmem(FileCollapse):
     @handles(AddSeals)
     async def add_seals(self, msg: AddSeals) -> Status:
         """memfd_add_seals(). Any reference is taken for a pin."""
+        if msg.seals & Seal.FUTURE_WRITE and self.rules.seal_future_write is SealFutureWrite.ABSENT:
+            return Status(-errno.EINVAL)
         inode = self.inode(msg.ino)
         async with inode.i_rwsem:
             if inode.seals & Seal.SEAL:

@@ -9,7 +9,9 @@ from protocol.memmap import (
     AddMaps,
     ChangeFlags,
     Counts,
+    DirtyPagesOver,
     Folio,
+    LeaveCharged,
     LockPage,
     Mapping,
     OldFlags,
@@ -28,7 +30,7 @@ from protocol.memmap import (
     WaitUnpinned,
     WaitWriteback,
 )
-from protocol.message import DONE, Done, Flag
+from protocol.message import DONE, NO, YES, Done, Flag
 
 
 class Memmap(HugetlbFolios):
@@ -116,6 +118,21 @@ class Memmap(HugetlbFolios):
             own = self.flags.test(msg.pfn, PER_PAGE)
             return OldFlags(own | (self.flags.test(pfn, mask & ~PER_PAGE) if mask != PER_PAGE else 0))
         return OldFlags(self.flags.test(pfn, mask))
+
+    @handles(LeaveCharged)
+    def leave_charged(self, msg: LeaveCharged) -> Done:
+        """What was counted as cleaned is counted as dirty again."""
+        self.vmstat.add("nr_dirty", msg.pages)
+        return DONE
+
+    @handles(DirtyPagesOver)
+    async def dirty_pages_over(self, msg: DirtyPagesOver) -> Flag:
+        """balance_dirty_pages(), whose pauses end here when something was written and not after some time."""
+        while self.vmstat.sum_of("nr_dirty", "nr_writeback") > msg.limit:
+            if not msg.wait:
+                return YES
+            await self.dirty_sleepers.sleep()
+        return NO
 
     @handles(WaitWriteback)
     async def wait_writeback(self, msg: WaitWriteback) -> Done:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ENOMEM
 from typing import Final
 
-from actors.base import Bits, KernelActor, Port, handles
+from actors.base import Bits, KernelActor, Port, WaitQueue, handles
 from actors.memmap.counts import PageCounts
 from actors.memmap.folio_maps import FolioMaps, TailPins
 from actors.memmap.frames import Frames
@@ -48,6 +48,7 @@ class Pages(KernelActor):
         self.mappings = PageMappings(self, frames)
         self.locks = PageLocks(self)
         self.writeback_sleepers = PageSleepers(self, "writeback of page")
+        self.dirty_sleepers = WaitQueue(self, "fewer dirty pages")
         self.unpin_sleepers = PageSleepers(self, "unpin of page")
         self.pools = HugePools(self, self.frames, self.flags.data, hugepages)
         self.vmstat.add("nr_free_pages", frames - 1 - self.pools.pages)
@@ -145,3 +146,6 @@ class Pages(KernelActor):
         elif lost & _WRITEBACK:
             self.vmstat.add("nr_writeback", -pages)
             self.vmstat.add("nr_written", pages)
+        if lost & (_DIRTY | _WRITEBACK) and not self.dirty_sleepers.empty:
+            # Not recorded unless somebody sleeps, who has read the counters, and that is recorded.
+            self.dirty_sleepers.wake_all()

@@ -38,6 +38,12 @@ class Vmstat:
         self._recorder.note("vmstat", name, COMMUTE)
         self._counters[name] += amount
 
+    def sum_of(self, *names: str) -> int:
+        """Of several counters."""
+        for name in names:
+            self._recorder.note("vmstat", name, READ)
+        return sum(self._counters[name] for name in names)
+
     def read(self) -> tuple[tuple[str, int], ...]:
         """All of them: /proc/vmstat right after stat_refresh, so that no per-cpu remainder is missing."""
         for name in NAMES:

@@ -2,16 +2,16 @@
 
 from actors.mm.advice import Advice
 from actors.mm.collapse import Collapse
+from actors.mm.device_maps import DeviceMaps
 from actors.mm.fork import Fork
 from actors.mm.gup import Gup
 from actors.mm.migrate import Migrate
 from actors.mm.observe import Observed
-from actors.mm.registers import Registers
 from actors.mm.rmap import Rmap
 from actors.mm.walks import Walks
 
 
-class Mm(Advice, Collapse, Fork, Gup, Migrate, Observed, Registers, Rmap, Walks):
+class Mm(Advice, Collapse, DeviceMaps, Fork, Gup, Migrate, Observed, Rmap, Walks):
     """mm/: address spaces, page tables, faults, slow GUP, reverse map."""
 
 

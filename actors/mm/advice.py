@@ -11,6 +11,7 @@ from actors.base import handles
 from actors.mm.collapse import Collapse
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
+from actors.rules.introduced import ABSENT, ADVICE
 from protocol import memmap
 from protocol.folio import MostMapped
 from protocol.memmap import Page
@@ -32,6 +33,8 @@ class Advice(Collapse):
     @handles(Madvise)
     async def madvise(self, msg: Madvise) -> Status:
         """madvise_vma_behavior()."""
+        if msg.advice in ADVICE and getattr(self.rules, ADVICE[msg.advice]).value == ABSENT:
+            return Status(_EINVAL)  # madvise_behavior_valid()
         space = self.space(msg.mm)
         start, end = msg.address, msg.address + msg.pages * PAGE_SIZE
         if msg.advice in _THP or msg.advice in _FORK:
@@ -102,7 +105,7 @@ class Advice(Collapse):
     async def _free(self, space: AddressSpace, start: int, end: int) -> int:
         """madvise_free_pte_range(): the entries become clean and old, and reclaim may drop the pages. Huge pages and
         pages that others map, too, are left alone."""
-        if any((vma.fs or vma.shared) and vma.start < end and start < vma.end for vma in space.vmas):
+        if any((vma.fs or vma.shared or vma.device) and vma.start < end and start < vma.end for vma in space.vmas):
             return _EINVAL
         for slot in self.tables.range(space, start & -PAGE_SIZE, end):
             async with slot.lock:
@@ -111,7 +114,7 @@ class Advice(Collapse):
                     continue
                 if entry.kind == EntryKind.SWAP:
                     await self.set_entry(space, slot, NONE, "madvise_free")
-                    await self.ask(self.reclaim, SwapFree(entry.target))
+                    await self.ask(self.reclaim, SwapFree(entry.target, cache=True))
                 elif entry.kind == EntryKind.PAGE and not entry.special:
                     await self._free_page(space, slot)
         await self.shootdown(space, start, (end - start) // PAGE_SIZE)
@@ -152,4 +155,4 @@ class Advice(Collapse):
 def _refuses(vma: Vma, advice: str) -> bool:
     if advice in _THP:
         return bool(vma.hugetlb)
-    return advice == "wipeonfork" and (bool(vma.fs) or vma.shared)
+    return advice == "wipeonfork" and (bool(vma.fs or vma.device) or vma.shared)

@@ -14,8 +14,10 @@ from actors.mm.faults import Faults
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
 from actors.mm.thp import ANON
-from actors.rules.thp import CollapseSync, ThpEnabled
+from actors.rules.faults import SwapFault
+from actors.rules.thp import CollapseCount, CollapseReadonly, CollapseSync, ThpEnabled
 from protocol import memmap, memory
+from protocol.folio import MostMapped
 from protocol.gup import PageReplaced
 from protocol.memmap import ZERO_PFN, Page
 from protocol.memory import PAGE_SIZE
@@ -29,6 +31,8 @@ _ERRNO: Final = {
     "pmd_mapped": 0,
     "page_count": -errno.EAGAIN,
     "page_lock": -errno.EAGAIN,
+    "page_lru": -errno.EAGAIN,
+    "exceed_none_pte": -errno.EBUSY,
     "del_page_lru": -errno.EAGAIN,
     "page_filled": -errno.EAGAIN,
     "pte_mapped_hugepage": 0,
@@ -44,6 +48,37 @@ class Old(msgspec.Struct, frozen=True):
     head: int
     address: int
     slot: Slot
+
+
+class Tally:
+    """What the entries of a range come to. limits: max_ptes_none, max_ptes_swap, max_ptes_shared, if `limited`: they
+    bind khugepaged, not MADV_COLLAPSE."""
+
+    __slots__ = ("_limits", "holes", "shared", "swapped", "writable", "young")
+
+    def __init__(self, limits: tuple[int, int, int], *, limited: bool) -> None:
+        self._limits = limits if limited else None
+        self.holes = self.swapped = self.shared = self.young = 0
+        self.writable = False
+
+    def entry(self, entry: Entry) -> str:
+        """One entry; "", or why the range is left alone."""
+        if entry.kind == EntryKind.SWAP:
+            self.swapped += 1
+            return "exceed_swap_pte" if self._limits and self.swapped > self._limits[1] else ""
+        if entry.kind == EntryKind.NONE or (entry.kind == EntryKind.PAGE and entry.target == ZERO_PFN):
+            self.holes += 1
+            return "exceed_none_pte" if self._limits and self.holes > self._limits[0] else ""
+        if entry.kind != EntryKind.PAGE:
+            return "pte_non_present"
+        self.writable |= entry.writable
+        self.young += entry.young
+        return ""
+
+    def page(self, maps: int) -> str:
+        """A page that so many entries map."""
+        self.shared += maps > 1
+        return "exceed_shared_pte" if self._limits and self.shared > self._limits[2] else ""
 
 
 class Collapse(Faults, CollapseFiles):
@@ -90,7 +125,7 @@ class Collapse(Faults, CollapseFiles):
 
     def _allowed(self, vma: Vma, *, advised: bool) -> bool:
         """thp_vma_allowable_order(): MADV_COLLAPSE asks for consent only where it was refused."""
-        if vma.fs or vma.shared or vma.hugetlb or vma.thp is False:
+        if vma.fs or vma.shared or vma.device or vma.hugetlb or vma.thp is False:
             return False
         enabled = self.rules.thp_enabled
         return advised or enabled is ThpEnabled.ALWAYS or (enabled is ThpEnabled.MADVISE and vma.thp is True)
@@ -112,25 +147,34 @@ class Collapse(Faults, CollapseFiles):
         result, vma = self._revalidate(space, start, advised=advised)
         if vma is None:
             return result
-        mapped = young = 0
+        tally = Tally(self.max_ptes, limited=not advised)
         table = self.tables.find(space, start, 1)
         assert table is not None
         async with self.tables.lock(table.entry.target):
             for slot in self._slots(table.entry.target, start):
-                entry = slot.entry
-                if _hole(entry):
-                    continue
-                mapped += 1
-                young += entry.young
-                if entry.kind == EntryKind.SWAP:
-                    continue
-                if entry.kind != EntryKind.PAGE:
-                    return "pte_non_present"
-                if not await self._count_suits(entry.target):
-                    return "page_count"
-        if not mapped:
-            return "exceed_none_pte"
-        return "" if advised or young else "lack_referenced_page"
+                result = tally.entry(slot.entry) or await self._page_suits(slot, tally, space)
+                if result:
+                    return result
+        if not tally.writable and self.rules.collapse_readonly is CollapseReadonly.REFUSED:
+            return "page_ro"
+        enough = tally.young and not (tally.swapped and tally.young < self.tables.pages(1) // 2)
+        return "" if advised or enough else "lack_referenced_page"
+
+    async def _page_suits(self, slot: Slot, tally: Tally, space: AddressSpace) -> str:
+        """Of a page that is there: is it anonymous, not shared by too many, on the LRU, and in nobody else's hands?"""
+        entry = slot.entry
+        if entry.kind != EntryKind.PAGE or entry.target == ZERO_PFN:
+            return ""
+        if (space.mm, slot.address) not in self.anon_rmap.get(entry.target, ()):
+            return "page_anon"
+        by_mappings = self.rules.collapse_count is CollapseCount.MAPPINGS
+        if not by_mappings and (await self.ask(self.memmap, memmap.ReadFolio(entry.target))).pages > 1:
+            return "page_compound"
+        if by_mappings and (result := tally.page((await self.ask(self.memmap, MostMapped(entry.target))).maps)):
+            return result
+        if not (await self.ask(self.memmap, memmap.ReadFlags(entry.target, Page.LRU))).flags:
+            return "page_lru"
+        return "" if await self._count_suits(entry.target) else "page_count"
 
     async def _swap_in(self, space: AddressSpace, start: int, *, advised: bool) -> str:
         """__collapse_huge_page_swapin()."""
@@ -162,7 +206,7 @@ class Collapse(Faults, CollapseFiles):
                 await self.sync_walkers()  # 8
             old: list[Old] = []
             async with self.tables.lock(down.target):
-                result = await self._isolate(space, start, down, old)  # 9
+                result = await self._isolate(space, start, down, old, advised=advised)  # 9
             if result:
                 await self._put_back(old)
                 async with pmd.lock:
@@ -176,41 +220,58 @@ class Collapse(Faults, CollapseFiles):
         await self.ask(self.reclaim, LruAdd(huge, anon=True))
         return ""
 
-    async def _isolate(self, space: AddressSpace, start: int, down: Entry, old: list[Old]) -> str:
+    async def _isolate(self, space: AddressSpace, start: int, down: Entry, old: list[Old], *, advised: bool) -> str:
         """__collapse_huge_page_isolate(), under the lock of the page table that was taken out: "" if all pages are
         ours alone. `old` gets those that are locked and isolated by then."""
-        writable = young = False
+        tally = Tally(self.max_ptes, limited=not advised)
         taken: set[int] = set()
         for slot in self._slots(down.target, start):
             entry = slot.entry
-            if _hole(entry):
+            result = tally.entry(entry)
+            if result or entry.kind == EntryKind.SWAP:
+                return result or "pte_non_present"
+            if entry.kind != EntryKind.PAGE or entry.target == ZERO_PFN:
                 continue
-            if entry.kind != EntryKind.PAGE:
-                return "pte_non_present"
             pfn = entry.target
             if (space.mm, slot.address) not in self.anon_rmap.get(pfn, ()):
                 return "page_anon"
+            if self.rules.collapse_count is CollapseCount.MAPPINGS:
+                result = tally.page((await self.ask(self.memmap, MostMapped(pfn))).maps)
             head = (await self.ask(self.memmap, memmap.ReadFolio(pfn))).head
-            if head not in taken:
-                if not (await self.ask(self.memmap, memmap.TryLockPage(head))).yes:
-                    return "page_lock"
-                # The proof that no device and nobody else uses it. A fast walker that came through the old table
-                # may still add a reference after it: step 8 exists for that.
-                suits = await self._count_suits(pfn)
-                if not suits or not (await self.ask(self.reclaim, IsolatePage(head))).yes:
-                    await self.ask(self.memmap, memmap.UnlockPage(head))
-                    return "del_page_lru" if suits else "page_count"
-                taken.add(head)
-            writable |= entry.writable
-            young |= entry.young
+            result = result or ("" if head in taken else await self._take_page(entry, head))
+            if result:
+                return result
+            taken.add(head)
             old.append(Old(pfn, head, slot.address, slot))
-        return "" if writable else "page_ro"
+        if not tally.writable and self.rules.collapse_readonly is CollapseReadonly.REFUSED:
+            return "page_ro"
+        return "" if advised or tally.young else "lack_referenced_page"
+
+    async def _take_page(self, entry: Entry, head: int) -> str:
+        """Locked and off the LRU, or why not."""
+        if not (await self.ask(self.memmap, memmap.TryLockPage(head))).yes:
+            return "page_lock"
+        # The proof that no device and nobody else uses it. A fast walker that came through the old table
+        # may still add a reference after it: step 8 exists for that.
+        result = "" if await self._count_suits(entry.target) else "page_count"
+        if not result and not entry.writable and self.rules.swap_fault is SwapFault.MAPCOUNT:
+            maps = (await self.ask(self.memmap, MostMapped(entry.target))).maps
+            cached = (await self.ask(self.memmap, memmap.ReadFlags(head, Page.SWAPCACHE))).flags
+            if cached and not await self.reuse_swap_page(head, maps):
+                result = "swap_cache_page"
+        if not result and not (await self.ask(self.reclaim, IsolatePage(head))).yes:
+            result = "del_page_lru"
+        if result:
+            await self.ask(self.memmap, memmap.UnlockPage(head))
+        return result
 
     async def _count_suits(self, pfn: int) -> bool:
-        """is_refcount_suitable(): mappings and the swap cache explain every reference."""
+        """page_count() == 1 + PageSwapCache(); since 5.8 is_refcount_suitable(): mappings and the swap cache explain
+        every reference."""
         counts = await self.ask(self.memmap, memmap.ReadCounts(pfn))
         flags = (await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.SWAPCACHE))).flags
-        return counts.refs == counts.maps + bool(flags)
+        maps = counts.maps if self.rules.collapse_count is CollapseCount.MAPPINGS else 1
+        return counts.refs == maps + bool(flags)
 
     async def _put_back(self, old: list[Old]) -> None:
         """release_pte_pages()."""
@@ -248,8 +309,3 @@ class Collapse(Faults, CollapseFiles):
         return [
             Slot(self.tables, table, number, 0, start + number * PAGE_SIZE) for number in range(self.tables.pages(1))
         ]
-
-
-def _hole(entry: Entry) -> bool:
-    """Nothing there, or the zero page: becomes a cleared page (max_ptes_none is as high as it can be)."""
-    return entry.kind == EntryKind.NONE or (entry.kind == EntryKind.PAGE and entry.target == ZERO_PFN)

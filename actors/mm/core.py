@@ -33,7 +33,9 @@ class MmCore(KernelActor):
     """State of the MM core and the steps that its parts have in common.
 
     levels, bits: shape of the page tables. cpus: all CPUs of the host, as "cpu/0". chunk: bytes that a copy loop
-    moves in one step.
+    moves in one step. swap: there is a swap area, so that pages may be in its cache. max_ptes: khugepaged's limits
+    max_ptes_none, max_ptes_swap and max_ptes_shared; the kernel's defaults if None. dirty_limit: pages beyond which who
+    dirties one has to wait; 0 for none.
     """
 
     def __init__(
@@ -46,8 +48,15 @@ class MmCore(KernelActor):
         bits: int = 9,
         cpus: tuple[str, ...] = (),
         chunk: int = PAGE_SIZE,
+        swap: bool = False,
+        max_ptes: tuple[int, int, int] | None = None,
+        dirty_limit: int = 0,
     ) -> None:
         super().__init__(address, port, rules=rules)
+        self.dirty_limit = dirty_limit
+        self.swap = swap
+        huge = 1 << bits
+        self.max_ptes = max_ptes or (huge - 1, max(huge // 8, 1), huge // 2)
         self.tables = PageTables(self, levels, bits)
         self.cpus = tuple(self.at(cpu) for cpu in cpus)
         self.wide = rules.pte_read is not PteRead.ATOMIC

@@ -6,29 +6,26 @@ import errno
 
 from msgspec.structs import replace
 
-from actors.base import chunks_of, handles
+from actors.base import handles
 from actors.mm.core import EFAULT, EIO, ENOMEM
+from actors.mm.cow import same_place
 from actors.mm.hugetlb import Hugetlb
 from actors.mm.spaces import AddressSpace, Vma
+from actors.mm.swapin import SwapFaults
 from actors.mm.tables import NONE, Slot
 from actors.mm.thp import Thp
-from actors.rules.faults import CowReuse
-from actors.rules.thp import ThpMapcount
-from protocol import fs, memmap, memory
-from protocol.folio import MostMapped
-from protocol.gup import PageReplaced
+from protocol import fs, memmap
 from protocol.memmap import ZERO_PFN, Page
 from protocol.memory import PAGE_SIZE
 from protocol.message import Status
 from protocol.mm import Fault, HandleFault, Prot
 from protocol.pagetable import Entry, EntryKind
-from protocol.reclaim import LruAdd, SwapCount, SwapFree, SwapIn
 from protocol.shmem import SHMEM
 
 _ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE
 
 
-class Faults(Hugetlb, Thp):
+class Faults(Hugetlb, Thp, SwapFaults):
     """mmap_lock is held for reading throughout; the page-table lock only where an entry is looked at and changed."""
 
     @handles(HandleFault)
@@ -68,25 +65,31 @@ class Faults(Hugetlb, Thp):
             await self.wait_for_migration(slot)
             return 0
         if entry.kind == EntryKind.SWAP:
-            error = await self._swap_page(space, vma, slot, entry)
+            error = await self.swap_page(space, vma, slot, entry, write=write)
             if error or not write:
                 return error
             entry = slot.entry
         if entry.kind == EntryKind.NONE:
-            if not vma.fs:
-                return await self._anonymous_page(space, vma, slot, write=write)
-            if not write:
-                return await self._read_fault(space, vma, slot)
-            if not vma.shared:
-                return await self._cow_fault(space, vma, slot)
-            return await self._shared_fault(space, vma, slot)
+            return await self._no_page(space, vma, slot, write=write)
         if entry.protnone:
             return await self._numa_page(space, vma, slot, entry)
         if (write and not entry.writable) or unshare:
-            if vma.shared and vma.fs:
+            if vma.shared and (vma.fs or vma.device):
                 return await self._make_shared_writable(space, vma, slot, entry)
-            return await self._break_cow(space, vma, slot, entry, unshare=unshare)
+            return await self.break_cow(space, vma, slot, entry, unshare=unshare)
         return 0  # spurious: somebody else was faster
+
+    async def _no_page(self, space: AddressSpace, vma: Vma, slot: Slot, *, write: bool) -> int:
+        """do_anonymous_page() and do_fault(). What a driver mapped has no fault handler."""
+        if vma.device:
+            return EIO
+        if not vma.fs:
+            return await self._anonymous_page(space, vma, slot, write=write)
+        if not write:
+            return await self._read_fault(space, vma, slot)
+        if not vma.shared:
+            return await self._cow_fault(space, vma, slot)
+        return await self._shared_fault(space, vma, slot)
 
     async def _pte_alloc(self, space: AddressSpace, vma: Vma, address: int) -> Slot:
         """__pte_alloc(): a last-level table where there is none. Under the pmd lock where a huge page may be on its way
@@ -108,45 +111,8 @@ class Faults(Hugetlb, Thp):
         pfn = (await self.ask(self.memmap, memmap.AllocPages("anon", zero=True))).pfn
         if pfn < 0:
             return ENOMEM
-        await self._install_anon(space, vma, slot, pfn, NONE, why="do_anonymous_page")
+        await self.install_anon(space, vma, slot, pfn, NONE, why="do_anonymous_page")
         return 0
-
-    async def _install_anon(
-        self,
-        space: AddressSpace,
-        vma: Vma,
-        slot: Slot,
-        pfn: int,
-        expected: Entry,
-        *,
-        why: str,
-        readonly: bool = False,
-        was_anon: bool = False,
-    ) -> bool:
-        """Map a fresh anonymous page where `expected` still stands; give it back otherwise. True if it is mapped.
-        was_anon: what stands there is an anonymous page."""
-        await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=_ANON | Page.ANON_EXCLUSIVE))
-        async with slot.lock:
-            if not _same_place(slot.entry, expected):
-                installed = False
-            else:
-                if expected.kind == EntryKind.PAGE:
-                    # Clear and flush before the new page shows: no CPU may use both (wp_page_copy).
-                    await self.set_entry(space, slot, NONE, why)
-                    await self.shootdown(space, slot.address, 1)
-                await self.add_mapping(space, slot, pfn, adopt="alloc")
-                self.track_anon(pfn, space, slot.address)
-                writable = vma.writable() and not readonly
-                entry = Entry(kind=EntryKind.PAGE, target=pfn, writable=writable, dirty=not readonly, young=True)
-                await self.set_entry(space, slot, entry, why)
-                if expected.kind == EntryKind.PAGE:
-                    self.trace(PageReplaced(space.mm, slot.address, expected.target, pfn, was_anon, why))
-                installed = True
-        if not installed:
-            await self.put_own(pfn, "alloc")
-            return False
-        await self.ask(self.reclaim, LruAdd(pfn, anon=True))
-        return True
 
     async def _file_page(self, vma: Vma, slot: Slot) -> int:
         """->fault: the page of the cache, locked and with a reference, or a negative errno."""
@@ -177,9 +143,9 @@ class Faults(Hugetlb, Thp):
         source = await self._file_page(vma, slot)
         if source < 0:
             return source
-        copy = await self._copy_page(source)
+        copy = await self.copy_page(source)
         if copy >= 0:
-            await self._install_anon(space, vma, slot, copy, NONE, why="do_cow_fault")
+            await self.install_anon(space, vma, slot, copy, NONE, why="do_cow_fault")
         await self.unlock_and_put(source)
         return min(0, copy)
 
@@ -204,18 +170,26 @@ class Faults(Hugetlb, Thp):
         await self.ask(self.memmap, memmap.UnlockPage(pfn))
         if not vacant:
             await self.put_own(pfn, "lookup")
+        await self._balance_dirty_pages(vma)
         return 0
 
+    async def _balance_dirty_pages(self, vma: Vma) -> None:
+        """The end of fault_dirty_shared_page()."""
+        if self.dirty_limit and vma.fs and vma.fs != SHMEM:
+            await self.ask(self.at(vma.fs), fs.BalanceDirtyPages())
+
     async def _make_shared_writable(self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry) -> int:
-        """wp_page_shared(): a write to a clean, read-only entry of a shared file mapping."""
+        """wp_page_shared(): a write to a clean, read-only entry of a shared file mapping. Neither tmpfs nor a driver
+        wants to be asked before."""
         pfn = entry.target
+        told = vma.fs == SHMEM or bool(vma.device)
         async with slot.lock:
             if slot.entry != entry:
                 return 0
             await self.ask(self.memmap, memmap.GetRefs(pfn, 1, "lookup", self.port.context))
-            if vma.fs == SHMEM:
+            if told:
                 await self._reuse_shared(space, vma, slot)
-        if vma.fs == SHMEM:
+        if told:
             await self.ask(self.memmap, memmap.LockPage(pfn))
         else:
             error = await self._page_mkwrite(vma, slot, pfn)
@@ -223,10 +197,11 @@ class Faults(Hugetlb, Thp):
                 await self.put_own(pfn, "lookup")
                 return 0 if error == -errno.EAGAIN else EIO
             async with slot.lock:
-                if _same_place(slot.entry, entry):
+                if same_place(slot.entry, entry):
                     await self._reuse_shared(space, vma, slot)
         await self.mark_page_dirty(pfn, vma, slot.address, "fault")
         await self.unlock_and_put(pfn)
+        await self._balance_dirty_pages(vma)
         return 0
 
     async def _reuse_shared(self, space: AddressSpace, vma: Vma, slot: Slot) -> None:
@@ -239,98 +214,9 @@ class Faults(Hugetlb, Thp):
         answer = await self.ask(self.at(vma.fs), fs.PageMkwrite(vma.ino, vma.index_of(slot.address), pfn))
         return answer.error
 
-    async def _break_cow(self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry, *, unshare: bool) -> int:
-        """do_wp_page() on a private page (B8): reuse it if it is ours alone by the era's rule, else copy."""
-        pfn = entry.target
-        anon = bool(self.anon_rmap.get(pfn, ()))
-        if anon and await self._may_reuse(pfn):
-            async with slot.lock:
-                if slot.entry == entry:
-                    await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.ANON_EXCLUSIVE))
-                    if not unshare:
-                        made = replace(entry, writable=vma.writable(), dirty=True, young=True)
-                        await self.set_entry(space, slot, made, "wp_page_reuse")
-            return 0
-        if pfn == ZERO_PFN:
-            copy = (await self.ask(self.memmap, memmap.AllocPages("anon", zero=True))).pfn
-        else:
-            async with slot.lock:
-                if slot.entry != entry:
-                    return 0
-                await self.ask(self.memmap, memmap.GetRefs(pfn, 1, "lookup", self.port.context))
-            copy = await self._copy_page(pfn)
-        if copy < 0:
-            if pfn != ZERO_PFN:
-                await self.put_own(pfn, "lookup")
-            return ENOMEM
-        why = "unshare" if unshare else "wp_page_copy"
-        replaced = await self._install_anon(space, vma, slot, copy, entry, why=why, readonly=unshare, was_anon=anon)
-        if pfn != ZERO_PFN:
-            if replaced:
-                if anon:
-                    self.forget_anon(pfn, space, slot.address)
-                await self.drop_mapping_count(pfn)
-                await self.put_mapping(space, slot.address, pfn)
-            await self.put_own(pfn, "lookup")
-        return 0
-
-    async def _may_reuse(self, pfn: int) -> bool:
-        """Is an anonymous page ours alone? What counts as proof differs by era (rule cow_reuse)."""
-        if self.rules.cow_reuse is CowReuse.EXCLUSIVE:
-            flags = await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.ANON_EXCLUSIVE))
-            if flags.flags:
-                return True
-        by_page = self.rules.cow_reuse is CowReuse.MAPCOUNT and self.rules.thp_mapcount is ThpMapcount.PAGE
-        counts = await self.ask(self.memmap, MostMapped(pfn) if by_page else memmap.ReadCounts(pfn))
-        if self.rules.cow_reuse is not CowReuse.MAPCOUNT:
-            return counts.refs == 1
-        # reuse_swap_page(): an entry of another process may be swapped out.
-        cached = await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.SWAPCACHE))
-        swapped = (await self.ask(self.reclaim, SwapCount(pfn))).entries if cached.flags else 0
-        return counts.maps + swapped == 1
-
-    async def _copy_page(self, source: int) -> int:
-        """A copy in a new page: its pfn, or -ENOMEM."""
-        pfn = (await self.ask(self.memmap, memmap.AllocPages("anon"))).pfn
-        if pfn < 0:
-            return ENOMEM
-        await self.copy_content(source, pfn)
-        return pfn
-
-    async def copy_content(self, source: int, target: int) -> None:
-        """copy_user_highpage()."""
-        for offset, length in chunks_of(0, PAGE_SIZE, self.chunk):
-            data = await self.ask(self.memory, memory.ReadMemory(source, offset, length, "mm"))
-            await self.ask(self.memory, memory.WriteMemory(target, offset, data.data, "mm"))
-
-    async def _swap_page(self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry) -> int:
-        """do_swap_page(): bring the page back, read-only; a write goes on as a COW fault."""
-        answer = await self.ask(self.reclaim, SwapIn(entry.target))
-        if answer.pfn < 0:
-            return EIO
-        async with slot.lock:
-            mapped = slot.entry == entry
-            if mapped:
-                await self.add_mapping(space, slot, answer.pfn, adopt="lookup")
-                self.track_anon(answer.pfn, space, slot.address)
-                if entry.exclusive:
-                    await self.ask(self.memmap, memmap.ChangeFlags(answer.pfn, set=Page.ANON_EXCLUSIVE))
-                back = Entry(kind=EntryKind.PAGE, target=answer.pfn, young=True)
-                await self.set_entry(space, slot, back, "do_swap_page")
-                await self.ask(self.reclaim, SwapFree(entry.target, locked=True))
-        await self.ask(self.memmap, memmap.UnlockPage(answer.pfn))
-        if not mapped:
-            await self.put_own(answer.pfn, "lookup")
-        return 0
-
     async def _numa_page(self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry) -> int:
         """do_numa_page(): make the entry accessible again (no migration yet)."""
         async with slot.lock:
             if slot.entry == entry:
                 await self.set_entry(space, slot, replace(entry, protnone=False, young=True), "do_numa_page")
         return 0
-
-
-def _same_place(now: Entry, before: Entry) -> bool:
-    """Does an entry still map the same thing? Accessed and dirty bits may have changed meanwhile."""
-    return (now.kind, now.target, now.writable) == (before.kind, before.target, before.writable)

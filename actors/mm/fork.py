@@ -15,6 +15,7 @@ from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
 from actors.mm.thp import Thp
 from actors.rules.faults import CowReuse, ForkPinned, ForkSequence
+from actors.rules.hugetlb import HugetlbChild, HugetlbFork
 from protocol import memmap
 from protocol.memmap import Page
 from protocol.message import Status
@@ -23,6 +24,13 @@ from protocol.pagetable import Entry, EntryKind
 from protocol.reclaim import LruAdd, SwapDuplicate
 
 _ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE | Page.ANON_EXCLUSIVE
+
+
+_HUGETLB = {
+    HugetlbFork.SHARE: ForkPinned.SHARE,
+    HugetlbFork.COPY: ForkPinned.COPY,
+    HugetlbFork.COPY_EXCLUSIVE: ForkPinned.COPY_EXCLUSIVE,
+}
 
 
 class _Copied(Enum):
@@ -66,9 +74,11 @@ class Fork(Faults, Layout, Thp):
 
     async def _copy_page_range(self, parent: AddressSpace, child: AddressSpace, vma: Vma) -> int:
         """copy_page_range(): 0 or -ENOMEM."""
-        if vma.shared or not (vma.hugetlb or self._needs_copy(parent, vma)):
+        if not vma.device and (vma.shared or not (vma.hugetlb or self._needs_copy(parent, vma))):
             return 0
-        counted = self.rules.fork_sequence is ForkSequence.SEQCOUNT
+        counted = self.rules.fork_sequence is ForkSequence.SEQCOUNT and not vma.shared
+        if vma.hugetlb:
+            counted = counted and self.rules.hugetlb_fork is HugetlbFork.COPY_EXCLUSIVE
         if counted:
             parent.write_protect_seq += 1
         error = 0
@@ -147,7 +157,7 @@ class Fork(Faults, Layout, Thp):
         if entry.kind != EntryKind.PAGE:
             return _Copied.SHARED
         if not entry.special:
-            if await self._must_copy(parent, entry):
+            if not vma.shared and await self._must_copy(parent, entry, self.rules.fork_pinned):
                 if slot.level:
                     return _Copied.SPLIT
                 if spare < 0:
@@ -157,12 +167,13 @@ class Fork(Faults, Layout, Thp):
             await self._share(child, there, entry)
             if slot.level:
                 self.deposit(there, self.tables.new_table()[0])
-        await self._write_protect(parent, child, slot, there, entry)
+        await self._write_protect(parent, child, slot, there, entry, shared=vma.shared)
         return _Copied.SHARED
 
     async def _copy_hugetlb_page_range(self, parent: AddressSpace, child: AddressSpace, vma: Vma) -> int:
         """copy_hugetlb_page_range(): the child has no promises of the pool; a copy at once needs a page that nobody was
         promised (-ENOSPC, which the caller of fork sees as -ENOMEM)."""
+        rule = self.rules.hugetlb_fork
         for slot in list(self.tables.range(parent, vma.start, vma.end)):
             there = self.tables.make(child, slot.address, slot.level)
             copied = NONE
@@ -171,9 +182,11 @@ class Fork(Faults, Layout, Thp):
                 async with there.lock, slot.lock:
                     entry = slot.entry
                     if copy >= 0 and entry == copied:
-                        await self.install_huge(child, vma, there, copy, why="fork")
+                        anyhow = self.rules.hugetlb_child is HugetlbChild.WRITABLE
+                        writable = anyhow or vma.writable()
+                        await self.install_huge(child, vma, there, copy, child=writable, why="fork")
                         break
-                    shared = entry.kind != EntryKind.PAGE or not await self._must_copy(parent, entry)
+                    shared = entry.kind != EntryKind.PAGE or not await self._must_copy(parent, entry, _HUGETLB[rule])
                     if shared and entry.kind == EntryKind.PAGE:
                         await self._share(child, there, entry)
                         await self._write_protect(parent, child, slot, there, entry)
@@ -188,22 +201,21 @@ class Fork(Faults, Layout, Thp):
         return 0
 
     async def _write_protect(
-        self, parent: AddressSpace, child: AddressSpace, slot: Slot, there: Slot, entry: Entry
+        self, parent: AddressSpace, child: AddressSpace, slot: Slot, there: Slot, entry: Entry, *, shared: bool = False
     ) -> None:
-        """ptep_set_wrprotect(), and the child's entry."""
-        if entry.writable:
+        """ptep_set_wrprotect() unless the mapping is shared, and the child's entry, which is clean then."""
+        if entry.writable and not shared:
             entry = replace(slot.entry, writable=False)
             await self.set_entry(parent, slot, entry, "fork")
-        await self.set_entry(child, there, replace(entry, young=False), "fork")
+        await self.set_entry(child, there, replace(entry, young=False, dirty=entry.dirty and not shared), "fork")
 
-    async def _must_copy(self, parent: AddressSpace, entry: Entry) -> bool:
+    async def _must_copy(self, parent: AddressSpace, entry: Entry, rule: ForkPinned) -> bool:
         """page_needs_cow_for_dma(), and from 5.19 page_try_dup_anon_rmap(): is the page the parent's alone, and may it
         be pinned? If not it ceases to be the parent's alone.
 
         The entry is still writable here. That a fast pin does not slip in between the question and the write
         protection is the promise of write_protect_seq alone (f3c64eda3e50)."""
         pfn = entry.target
-        rule = self.rules.fork_pinned
         exclusive = False
         if rule is ForkPinned.COPY_EXCLUSIVE or self.rules.cow_reuse is CowReuse.EXCLUSIVE:
             flags = await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.ANON_EXCLUSIVE))

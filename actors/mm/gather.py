@@ -6,7 +6,8 @@ from actors.mm.flush import Flush
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
 from actors.rules.tables import FlushPending, TableBatch, TableFree, TableSingleUser, TableSync, ZapRmap
-from protocol import reclaim
+from protocol import memmap, reclaim
+from protocol.memmap import Page
 from protocol.memory import PAGE_SIZE
 from protocol.pagetable import EntryKind
 from protocol.pagetable import TableFree as TableFreed
@@ -128,7 +129,7 @@ class Zap(Flush):
             if entry.kind != EntryKind.NONE and not files_only:
                 await self.set_entry(space, slot, NONE, why)
                 if entry.kind == EntryKind.SWAP:
-                    await self.ask(self.reclaim, reclaim.SwapFree(entry.target))
+                    await self.ask(self.reclaim, reclaim.SwapFree(entry.target, cache=True))
                 else:  # of a page on its way: it is not mapped here any more
                     self.forget_anon(entry.target, space, slot.address)
             return False
@@ -223,4 +224,6 @@ class Zap(Flush):
                 self.free_table(table, "flush")
         pages, gather.pages = gather.pages, []
         for address, pfn in pages:
+            if self.swap and (await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.SWAPCACHE))).flags:
+                await self.ask(self.reclaim, reclaim.FreeSwapCache(pfn))
             await self.put_mapping(gather.space, address, pfn)

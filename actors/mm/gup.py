@@ -10,8 +10,16 @@ from actors.mm.core import EFAULT, ENOMEM
 from actors.mm.faults import Faults
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import Slot
-from actors.rules.gup_flags import refuse_flags
-from actors.rules.pins import ForceCow, LongtermFileWrite, PinUnderWriteback, SlowNumaFault, UnshareForPin
+from actors.rules.gup_flags import ERESTARTSYS, refuse_flags, touches
+from actors.rules.hugetlb import HugetlbForce
+from actors.rules.pins import (
+    ForceCow,
+    GupSignal,
+    LongtermFileWrite,
+    PinUnderWriteback,
+    SlowNumaFault,
+    UnshareForPin,
+)
 from actors.rules.thp import ThpSplit
 from protocol import fs, memmap
 from protocol.memmap import Page
@@ -61,7 +69,7 @@ class Gup(Faults):
     async def _locked(self, msg: GetUserPages) -> UserPages:
         """Step 1, then __get_user_pages() with the mmap lock held."""
         lock = self.space(msg.mm).mmap_lock
-        if not self.space(msg.mm).killed:
+        if not self.space(msg.mm).killed or self.rules.gup_signal is not GupSignal.KILLABLE:
             async with lock.shared():
                 return await self._get_user_pages(msg)
         # down_read_killable(): who is being killed does not wait, and finds out later if it need not.
@@ -88,7 +96,7 @@ class Gup(Faults):
             else:
                 error = await self._check_vma(vma, msg.flags)
             if not error and space.killed:
-                error = -errno.EINTR
+                error = -ERESTARTSYS if self.rules.gup_signal is GupSignal.RESTART else -errno.EINTR
             if error or vma is None:
                 break
             left = min(msg.nr - done, (vma.end - address) // PAGE_SIZE)
@@ -114,6 +122,8 @@ class Gup(Faults):
                     return EFAULT
             if not vma.writable() and (not force or vma.shared):
                 return EFAULT
+            if not vma.writable() and vma.hugetlb and self.rules.hugetlb_force is HugetlbForce.REFUSED:
+                return EFAULT
         elif not vma.prot & Prot.READ and not force:
             return EFAULT
         return 0
@@ -137,7 +147,7 @@ class Gup(Faults):
                     entry = slot.entry
                     verdict = await self._follow(slot, entry, vma, flags, cowed=cowed)
                     if verdict is _Follow.TAKE:
-                        pfn, error = await self._take(vma, slot, entry, flags, msg.holder)
+                        pfn, error = await self._take(vma, slot, entry, flags, msg)
             if verdict is _Follow.TAKE:
                 count = min(slot.pages - slot.sub_page, wanted)
                 if not error and count > 1:
@@ -179,7 +189,10 @@ class Gup(Faults):
         return not entry.protnone or bool(flags & Foll.FORCE) or self.rules.slow_numa_fault is SlowNumaFault.FOLLOW
 
     async def _may_force(self, entry: Entry, vma: Vma, flags: int, *, cowed: bool) -> bool:
-        """FOLL_FORCE through a read-only entry (rule force_cow; S13, S14)."""
+        """FOLL_FORCE through a read-only entry (rule force_cow; S13, S14). The walk of hugetlb knew nothing of it until
+        6.14: the fault made the entry writable, or failed."""
+        if vma.hugetlb and self.rules.hugetlb_force is not HugetlbForce.READ_ONLY:
+            return False
         if not flags & Foll.FORCE or vma.shared or entry.protnone or self.rules.force_cow is ForceCow.DROP_WRITE:
             return False
         if self.rules.force_cow is ForceCow.COW_DIRTY:
@@ -211,12 +224,13 @@ class Gup(Faults):
         self.rules.decide("pin_under_writeback")
         return True
 
-    async def _take(self, vma: Vma, slot: Slot, entry: Entry, flags: int, holder: str) -> tuple[int, int]:
-        """try_grab_folio() under the page-table lock, then FOLL_TOUCH: the page and an errno."""
+    async def _take(self, vma: Vma, slot: Slot, entry: Entry, flags: int, msg: GetUserPages) -> tuple[int, int]:
+        """try_grab_folio() under the page-table lock, then FOLL_TOUCH, which hugetlb does not know: the page and an
+        errno."""
         pfn = entry.target + slot.sub_page
         pin = bool(flags & Foll.PIN)
-        grabbed = await self.ask(self.memmap, memmap.GrabFolio(pfn, 1, pin, holder))
-        if grabbed.error:
+        grabbed = await self.ask(self.memmap, memmap.GrabFolio(pfn, 1, pin, msg.holder))
+        if grabbed.error or vma.hugetlb or not touches(msg, self.rules):
             return pfn, grabbed.error
         if flags & Foll.WRITE and not entry.dirty:
             # The page lock is not held here: the real kernel does not either.

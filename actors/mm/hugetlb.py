@@ -12,9 +12,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.base import Map, Port, TicketLock, chunks_of, handles
-from actors.mm.core import EIO, MmCore, mapping_ledger
+from actors.mm.core import EFAULT, EIO, MmCore, mapping_ledger
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
+from actors.rules.hugetlb import HugetlbForce
 from protocol import memmap, memory
 from protocol.gup import PageReplaced
 from protocol.hugetlb import AllocHuge, PunchHuge, ReserveHuge
@@ -180,6 +181,9 @@ class Hugetlb(MmCore):
     async def _hugetlb_wp(self, space: AddressSpace, vma: Vma, slot: Slot, entry: Entry, *, unshare: bool) -> int:
         """hugetlb_wp(): mapped once is proof enough that the page is ours, whatever references there are (the hole of
         B8); otherwise a copy."""
+        if not (unshare or vma.writable()) and self.rules.hugetlb_force is HugetlbForce.SIGSEGV:
+            self.warn_once("hugetlb_wp", "WARN_ON_ONCE(!unshare && !(vma->vm_flags & VM_WRITE))")
+            return EFAULT
         pfn = entry.target
         if self.anon_rmap.get(pfn, ()) and (await self.ask(self.memmap, memmap.ReadCounts(pfn))).maps == 1:
             await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.ANON_EXCLUSIVE))
@@ -239,17 +243,31 @@ class Hugetlb(MmCore):
         async with slot.lock:
             now = slot.entry
             if now.kind == EntryKind.PAGE and now.target == entry.target:
-                made = replace(now, writable=vma.writable(), dirty=True, young=True, protnone=False)
+                made = replace(now, writable=self._mkwrite(vma), dirty=True, young=True, protnone=False)
                 await self.set_entry(space, slot, made, "set_huge_ptep_writable")
+
+    def _mkwrite(self, vma: Vma) -> bool:
+        """set_huge_ptep_writable(); since 6.14 set_huge_ptep_maybe_writable()."""
+        return vma.writable() or (not vma.shared and self.rules.hugetlb_force is HugetlbForce.WRITABLE)
 
     # Pages
 
     async def install_huge(
-        self, space: AddressSpace, vma: Vma, slot: Slot, pfn: int, *, readonly: bool = False, why: str
+        self,
+        space: AddressSpace,
+        vma: Vma,
+        slot: Slot,
+        pfn: int,
+        *,
+        readonly: bool = False,
+        child: bool | None = None,
+        why: str,
     ) -> None:
-        """hugetlb_install_folio(): a fresh private page, which the running context allocated. Lock of the slot held."""
+        """hugetlb_install_folio(): a fresh private page, which the running context allocated. Lock of the slot held.
+        child: of fork's copy, whether its entry is writable."""
         await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=_ANON))
-        writable = vma.writable() and not readonly
+        writable = self._mkwrite(vma) if child is None else child
+        writable = writable and not readonly
         entry = Entry(kind=EntryKind.PAGE, target=pfn, writable=writable, dirty=not readonly, young=True)
         await self._hugetlb_map(space, slot, pfn, entry, "alloc", anon=True, why=why)
 

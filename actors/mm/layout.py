@@ -10,6 +10,7 @@ from actors.mm.change import Change
 from actors.mm.hugetlb import Hugetlb
 from actors.mm.shmem import ShmemMappings, is_shmem
 from actors.mm.spaces import AddressSpace, Vma
+from actors.rules.hugetlb import HugetlbDontneed
 from protocol.memory import PAGE_SIZE
 from protocol.message import DONE, Done, Status
 from protocol.mm import (
@@ -110,6 +111,12 @@ class Layout(Hugetlb, Change, ShmemMappings):
                 await self.close_hugetlb(space, vma)
             elif is_shmem(vma):
                 await self.close_shmem(vma)
+            elif vma.device:
+                await self.close_device(vma)
+
+    async def close_device(self, vma: Vma) -> None:
+        """vm_ops->close of a mapping that a driver made."""
+        raise NotImplementedError
 
     @handles(MadviseDontneed)
     async def madvise_dontneed(self, msg: MadviseDontneed) -> Status:
@@ -118,13 +125,25 @@ class Layout(Hugetlb, Change, ShmemMappings):
         async with space.mmap_lock.shared():
             # madvise_walk_vmas(): what is mapped is zapped, a hole is an error only afterwards.
             error = 0 if space.covered(msg.address, end) else -errno.ENOMEM
-            if not self.may_split(space, msg.address, msg.address):
-                return Status(-errno.EINVAL)
             for vma in space.vmas:
-                upto = min(vma.end, end) & -(PAGE_SIZE << vma.hugetlb)  # of a huge page all or nothing
-                await self.zap(space, vma, max(vma.start, msg.address), upto, "madvise")
+                start, upto = max(vma.start, msg.address), min(vma.end, end)
+                if start >= upto:
+                    continue
+                upto = self._dontneed_upto(vma, start, upto)
+                if upto < 0:
+                    error = -errno.EINVAL
+                    break
+                await self.zap(space, vma, start, upto, "madvise")
         self.trace(MmLayout(mm=msg.mm, what="dontneed", address=msg.address, pages=msg.pages))
         return Status(error)
+
+    def _dontneed_upto(self, vma: Vma, start: int, end: int) -> int:
+        """madvise_dontneed_free_valid_vma(): up to where the pages of a mapping go, a negative number for -EINVAL."""
+        rule = self.rules.hugetlb_dontneed
+        span = PAGE_SIZE << vma.hugetlb
+        if vma.pfnmap or (vma.hugetlb and (rule is HugetlbDontneed.REFUSED or start % span)):
+            return -1
+        return -(-end // span) * span if rule is HugetlbDontneed.ROUND_UP else max(end & -span, start)
 
     @handles(ExitMm)
     async def exit(self, msg: ExitMm) -> Done:

@@ -95,10 +95,10 @@ class Observed(MmCore):
 
     def _show(self, space: AddressSpace, vma: Vma) -> VmaSeen:
         huge = 0
-        if not vma.fs and not vma.hugetlb:
+        if not vma.fs and not vma.device and not vma.hugetlb:
             slots = self.tables.range(space, vma.start, vma.end)
             huge = sum(slot.pages for slot in slots if slot.level and slot.entry.kind == EntryKind.PAGE)
-        return VmaSeen(vma.start, vma.end, vma.prot, vma.shared, vma.fs, vma.ino, bool(vma.hugetlb), huge)
+        return VmaSeen(vma.start, vma.end, vma.prot, vma.shared, vma.fs or vma.device, vma.ino, bool(vma.hugetlb), huge)
 
 
 def _merged(vmas: tuple[Vma, ...]) -> list[Vma]:

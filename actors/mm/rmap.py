@@ -12,8 +12,9 @@ from actors.mm.core import Place, clean, rmap_lock
 from actors.mm.flush import Flush
 from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
-from actors.rules.reclaim import UnmapPinnedAnon
+from actors.rules.reclaim import Lazyfree, UnmapPinnedAnon
 from protocol import memmap
+from protocol.gup import PageReplaced
 from protocol.memmap import Page
 from protocol.message import NO, Flag
 from protocol.mm import Mkclean, PageMkclean, PageReferenced, TryToUnmap, Unmap, Unmapped
@@ -107,7 +108,7 @@ class Rmap(Flush):
                 owed.flush = True
                 owed.dirty |= entry.dirty
             exclusive = False
-            if anon:
+            if anon and not msg.lazyfree:
                 flags = await self.ask(self.memmap, memmap.ReadFlags(msg.pfn, Page.ANON_EXCLUSIVE))
                 exclusive = bool(flags.flags)
                 if exclusive and self.rules.unmap_pinned_anon is UnmapPinnedAnon.ABORT:
@@ -117,9 +118,8 @@ class Rmap(Flush):
                         self.rules.decide("unmap_pinned_anon")
                         await self.set_entry(space, slot, entry, "try_to_unmap")
                         return False
-                    if not msg.lazyfree:
-                        # A3: the entry in swap remembers it from now on, and fork may take it away from that alone.
-                        await self.ask(self.memmap, memmap.ChangeFlags(msg.pfn, clear=Page.ANON_EXCLUSIVE))
+                    # A3: the entry in swap remembers it from now on, and fork may take it away from that alone.
+                    await self.ask(self.memmap, memmap.ChangeFlags(msg.pfn, clear=Page.ANON_EXCLUSIVE))
             if entry.dirty:
                 await self.mark_page_dirty(msg.pfn, vma, slot.address, "try_to_unmap")
             if msg.lazyfree and not await self._droppable(msg.pfn):
@@ -127,6 +127,8 @@ class Rmap(Flush):
                 return False
             if anon:
                 self.forget_anon(msg.pfn, space, slot.address)
+            if msg.lazyfree:
+                self.trace(PageReplaced(space.mm, slot.address, msg.pfn, -1, True, "reclaim after MADV_FREE"))
             if anon and not msg.lazyfree:
                 remembers = exclusive and self.rules.unmap_pinned_anon is UnmapPinnedAnon.ABORT
                 await self.ask(self.reclaim, SwapDuplicate(msg.slot))
@@ -137,10 +139,14 @@ class Rmap(Flush):
         return True
 
     async def _droppable(self, pfn: int) -> bool:
-        """After MADV_FREE, the entry cleared and its dirty bit moved: clean, and nobody has it but us and mappings."""
+        """After MADV_FREE, the entry cleared and its dirty bit moved: clean, and, since 5.18, nobody has it but us and
+        mappings."""
+        if (await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.DIRTY))).flags:
+            return False
+        if self.rules.lazyfree is Lazyfree.UNCHECKED:
+            return True
         counts = await self.ask(self.memmap, memmap.ReadCounts(pfn))
-        dirty = await self.ask(self.memmap, memmap.ReadFlags(pfn, Page.DIRTY))
-        return counts.refs == 1 + counts.maps and not dirty.flags
+        return counts.refs == 1 + counts.maps
 
     async def _mappings(self, pfn: int) -> Callable[[], list[Place]]:
         if self.anon_mappings(pfn):

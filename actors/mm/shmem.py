@@ -17,7 +17,7 @@ from protocol.shmem import SHMEM, EvictShmem, MappedWritable, MmapShmem, ShmemZe
 
 def is_shmem(vma: Vma) -> bool:
     """vma_is_shmem(); MAP_SHARED|MAP_ANONYMOUS is to become one."""
-    return vma.fs == SHMEM or (vma.shared and not vma.fs and not vma.hugetlb and not vma.pfnmap)
+    return vma.fs == SHMEM or (vma.shared and not vma.fs and not vma.hugetlb and not vma.device)
 
 
 class ShmemMappings(MmCore):

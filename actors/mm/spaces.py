@@ -14,7 +14,8 @@ class Vma(msgspec.Struct, frozen=True):
 
     prot: bits of `Prot`. fs, ino, pgoff: file system, inode and first page of a file mapping; fs "" if anonymous.
     hugetlb: order of its huge pages, 0 if it is made of base pages. thp: MADV_HUGEPAGE (True), MADV_NOHUGEPAGE (False).
-    fork: "copy", or "dont" (MADV_DONTFORK), or "wipe" (MADV_WIPEONFORK). pfnmap: VM_PFNMAP, registers of a device.
+    fork: "copy", or "dont" (MADV_DONTFORK), or "wipe" (MADV_WIPEONFORK). device: the driver ("driver/gpu") whose file
+    it maps, and `ino` then numbers what that is: registers (pfnmap, VM_PFNMAP), or pages of its own (VM_MIXEDMAP).
     may_write: VM_MAYWRITE; a shared mapping of a sealed file cannot be made writable.
     """
 
@@ -28,6 +29,7 @@ class Vma(msgspec.Struct, frozen=True):
     hugetlb: int = 0
     thp: bool | None = None
     fork: str = "copy"
+    device: str = ""
     pfnmap: bool = False
     may_write: bool = True
 

@@ -80,7 +80,7 @@ class Thp(MmCore):
 
     def suitable(self, vma: Vma, slot: Slot) -> bool:
         """thp_vma_allowable_order(), thp_vma_suitable_order()."""
-        if vma.fs or vma.shared or self.rules.thp_enabled is ThpEnabled.NEVER:
+        if vma.fs or vma.shared or vma.device or self.rules.thp_enabled is ThpEnabled.NEVER:
             return False
         wanted = vma.thp is True if self.rules.thp_enabled is ThpEnabled.MADVISE else vma.thp is not False
         return wanted and self.fits(vma, slot)

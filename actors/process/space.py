@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from actors.base import KernelActor, Map, Port
 from actors.process.spec import ProcessSpec
 from actors.process.wording import NO_HYPERVISOR, NO_SUCH_MAP, OK, outcome
+from actors.rules.introduced import MfdHugetlb
 from actors.rules.rules import KernelRules
 from protocol import cpu, gup, mm, proc, steps, thp
 from protocol.memory import PAGE_SIZE
@@ -44,9 +46,14 @@ class SpaceCalls(KernelActor):
     async def mmap(self, step: steps.Mmap) -> str:
         """mmap(2)."""
         shared = step.shared if step.shared is not None else bool(step.file)
-        if step.device:
-            registers = gup.MapRegisters(self.spec.name, step.pages)
-            address = (await self.ask(self.mm, registers)).address
+        if step.memfd and self.rules.mfd_hugetlb is MfdHugetlb.ABSENT:
+            address = -errno.EINVAL  # memfd_create()
+        elif step.device:
+            name = self.spec.devices[step.device]
+            mapped = gup.MapDevice(
+                self.spec.name, step.pages, name, step.backing == "registers", step.shared is not False
+            )
+            address = (await self.ask(self.mm, mapped)).address
         else:
             address = await self.map_pages(
                 step.pages,

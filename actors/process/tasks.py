@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from errno import EPERM, ESRCH
+from errno import EFAULT, EPERM
 from typing import Final
 
 from actors.base import Entity, Field, Fifo, Map, Port, chunks_of, handles
 from actors.process.devices import DeviceCalls
 from actors.process.spec import ProcessSpec
 from actors.process.wording import NO_SUCH_MAP, OK, outcome
+from actors.rules.pins import ProcessVm
 from actors.rules.rules import KernelRules
 from protocol import fs, memmap, memory, pipe, steps, uring
 from protocol.memmap import Page
@@ -100,24 +101,28 @@ class TaskCalls(DeviceCalls):
         if self.credentials.uid != ROOT and step.target != self.spec.name:
             return outcome(-EPERM)  # ptrace_may_access(): a task that gave up root may look at nobody else
         address = mapping.address + step.page * PAGE_SIZE
-        flags = Foll.PIN | (Foll.WRITE if step.dir == "write" else Foll(0))
+        write = step.dir == "write"
+        pins = self.rules.process_vm is ProcessVm.PIN
+        flags = (Foll.PIN if pins else Foll.GET) | (Foll.WRITE if write else Foll(0))
         holder = f"process_vm of {self.spec.name}"
-        done, first, error = 0, "", 0
-        while done < step.pages and not error:
+        done, first, failed = 0, "", False
+        while done < step.pages and not failed:
             batch = min(_BATCH, step.pages - done)
             call = GetUserPages(step.target, address + done * PAGE_SIZE, batch, int(flags), holder, remote=True)
             got = await self.ask(self.mm, call)
             for pfn in got.pfns:
-                if step.dir == "write":
-                    await self._copy_to(pfn, step.value)
-                else:
+                if not write:
                     byte = await self._copy_from(pfn)
                     first = first or str(byte)
-            await self._unpin_user_pages(got.pfns, holder, dirty=step.dir == "write")
+                    continue
+                await self._copy_to(pfn, step.value)
+                if not pins:
+                    await self._set_page_dirty_lock(pfn, holder)  # at once, and also if it is dirty already
+            await self._release(got.pfns, holder, pins=pins, dirty=write)
             done += len(got.pfns)
-            error = min(got.result, 0)
+            failed = got.result <= 0
         if not done:
-            return outcome(error or -ESRCH)
+            return outcome(-EFAULT)  # process_vm_rw_single_vec(), whatever the errno was
         return f"{done * PAGE_SIZE} {first}".rstrip()
 
     def _change_credentials(self, memlock: int, uid: int) -> None:
@@ -139,16 +144,25 @@ class TaskCalls(DeviceCalls):
             seen = seen or (await self.ask(self.at("memory"), read)).data
         return seen[0]
 
-    async def _unpin_user_pages(self, pages: Pages, holder: str, *, dirty: bool) -> None:
-        """unpin_user_pages_dirty_lock(): only what is clean is marked, under the page lock."""
+    async def _release(self, pages: Pages, holder: str, *, pins: bool, dirty: bool) -> None:
+        """unpin_user_pages_dirty_lock(), which marks only what is clean; or put_page(), the last page first."""
         kernel = self.at("memmap")
+        if not pins:
+            for pfn, count in reversed(pages.runs):
+                await self.ask(kernel, memmap.PutRefs(pfn, 1, "gup", holder, pages=count))
+            return
         for pfn, count in pages.runs:
             if dirty and not (await self.ask(kernel, memmap.ReadFlags(pfn, Page.DIRTY))).flags:
-                await self.ask(kernel, memmap.LockPage(pfn))
-                mapping = await self.ask(kernel, memmap.ReadMapping(pfn))
-                if mapping.ino and not mapping.anon:
-                    await self.ask(mapping.fs, fs.SetPageDirty(pfn, mapping.ino, mapping.index, holder))
-                else:
-                    await self.ask(kernel, memmap.ChangeFlags(pfn, set=Page.DIRTY))
-                await self.ask(kernel, memmap.UnlockPage(pfn))
+                await self._set_page_dirty_lock(pfn, holder)
             await self.ask(kernel, memmap.UnpinRefs(pfn, count, holder))
+
+    async def _set_page_dirty_lock(self, pfn: int, holder: str) -> None:
+        """set_page_dirty_lock()."""
+        kernel = self.at("memmap")
+        await self.ask(kernel, memmap.LockPage(pfn))
+        mapping = await self.ask(kernel, memmap.ReadMapping(pfn))
+        if mapping.ino and not mapping.anon:
+            await self.ask(mapping.fs, fs.SetPageDirty(pfn, mapping.ino, mapping.index, holder))
+        else:
+            await self.ask(kernel, memmap.ChangeFlags(pfn, set=Page.DIRTY))
+        await self.ask(kernel, memmap.UnlockPage(pfn))

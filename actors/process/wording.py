@@ -12,6 +12,9 @@ OK: Final = "ok"
 NO_SUCH_MAP: Final = "no-such-map"
 NO_HYPERVISOR: Final = "no-hypervisor"
 NO_SUCH_PIN: Final = "no-such-pin"
+_ERRNOS: Final = {95: "EOPNOTSUPP", 512: "ERESTARTSYS"}
+"""Names that the kernel uses; the C library calls 95 ENOTSUP as well and does not know 512."""
+
 FATAL: Final = ("SIGSEGV", "SIGBUS", "SIGKILL")
 """Results after which a thread does nothing more."""
 
@@ -19,7 +22,7 @@ FATAL: Final = ("SIGSEGV", "SIGBUS", "SIGKILL")
 def outcome(value: int, *, number: bool = False) -> str:
     """ "EFAULT" for -14; for anything else "ok", or the number itself if it is one that a person wants to see."""
     if value < 0:
-        return errorcode.get(-value, str(value))
+        return _ERRNOS.get(-value) or errorcode.get(-value, str(value))
     return str(value) if number else OK
 
 
@@ -56,7 +59,8 @@ def _mmap(step: steps.Mmap) -> str:
     huge += f" of memfd {step.memfd}" if step.memfd else ""
     shared = step.shared if step.shared is not None else bool(step.file)
     if step.device:
-        return f"mmap {step.name}: {pages(step.pages)} of the registers of {step.device}"
+        what = "of the registers of" if step.backing == "registers" else "that belong to the driver of"
+        return f"mmap {step.name}: {pages(step.pages)} {what} {step.device}"
     what = f"{step.file} from page {step.offset}" if step.file and step.offset else step.file or "anonymous memory"
     return f"mmap {step.name}: {pages(step.pages)} of {what}, {'shared' if shared else 'private'}, {step.prot}{huge}"
 

@@ -10,7 +10,7 @@ import msgspec
 from actors.base import Map, Port, handles
 from actors.reclaim.swap import Swap
 from actors.rules import KernelRules
-from actors.rules.reclaim import ReclaimPinnedAnon, ReclaimPinnedFile, ReclaimWrites
+from actors.rules.reclaim import Lazyfree, ReclaimPinnedAnon, ReclaimPinnedFile, ReclaimWrites
 from protocol import fs, memmap
 from protocol.memmap import Mapping, Page
 from protocol.mm import PageReferenced, TryToUnmap, TryToUnmapFlush
@@ -22,6 +22,7 @@ from protocol.reclaim import (
     ReleaseBuffersDone,
     Shrink,
     ShrinkOutcome,
+    TryToFreeSwap,
 )
 from protocol.thp import SplitHugePage
 
@@ -149,21 +150,16 @@ class Shrinker(Swap):
             return verdict
         if pfn in self.lazyfree:
             return await self._shrink_lazyfree(pfn)
-        # 4: a place in swap; since 5.11 not for a page that may be pinned (S11)
-        refused = self.rules.reclaim_pinned_anon is ReclaimPinnedAnon.REFUSED
-        if refused and await self._pinned(pfn, "reclaim_pinned_anon"):
-            return Verdict(Outcome.KEEP, "may be pinned for DMA: it is not swapped")
-        if (await self.ask(self.memmap, memmap.ReadFolio(pfn))).pages > 1:
-            # Swap holds small pages here: the kernel would try to swap the huge page as a whole first.
-            split = await self.ask(self.at("mm"), SplitHugePage(pfn, "isolate"))
-            if split.error:
-                return Verdict(Outcome.ACTIVATE, "a huge page in use: it cannot be split")
-        slot = await self.add_to_swap(pfn)
-        if slot < 0:
-            return Verdict(Outcome.ACTIVATE, "no swap space")
-        if verdict := await self._unmap(pfn, slot):  # 5
-            await self.give_slot_back(pfn)
+        if not await self._flag(pfn, Page.SWAPCACHE) and (verdict := await self._enter_swap_cache(pfn)):  # 4
             return verdict
+        slot = self.slot_of(pfn)
+        if verdict := await self._unmap(pfn, slot):  # 5
+            await self.try_to_free_swap(TryToFreeSwap(pfn, if_full=True))
+            return verdict
+        # 6 asks of anonymous pages, too: one that was pinned since step 4 stops here, unmapped
+        keep = self.rules.reclaim_pinned_file is ReclaimPinnedFile.KEEP_BUFFERS
+        if keep and await self._pinned(pfn, "reclaim_pinned_file"):
+            return Verdict(Outcome.ACTIVATE, "may be pinned for DMA: it stays in the swap cache")
         if await self._flag(pfn, Page.DIRTY):  # 7
             if not await self._freeable(pfn):
                 return Verdict(Outcome.KEEP, "dirty and in use")
@@ -176,14 +172,30 @@ class Shrinker(Swap):
             return Verdict(Outcome.KEEP, f"{why}: it stays in the swap cache")
         return Verdict(Outcome.FREED, "swapped out")
 
+    async def _enter_swap_cache(self, pfn: int) -> Verdict | None:
+        """Step 4: a place in swap; since 5.11 not for a page that may be pinned (S11)."""
+        refused = self.rules.reclaim_pinned_anon is ReclaimPinnedAnon.REFUSED
+        if refused and await self._pinned(pfn, "reclaim_pinned_anon"):
+            return Verdict(Outcome.KEEP, "may be pinned for DMA: it is not swapped")
+        if (await self.ask(self.memmap, memmap.ReadFolio(pfn))).pages > 1:
+            # Swap holds small pages here: the kernel would try to swap the huge page as a whole first.
+            split = await self.ask(self.at("mm"), SplitHugePage(pfn, "isolate"))
+            if split.error:
+                return Verdict(Outcome.ACTIVATE, "a huge page in use: it cannot be split")
+        return Verdict(Outcome.ACTIVATE, "no swap space") if await self.add_to_swap(pfn) < 0 else None
+
     async def _shrink_lazyfree(self, pfn: int) -> Verdict:
-        """After MADV_FREE: no swap, and no question about pins, for a clean page that nobody else uses."""
-        self.lazyfree.pop(pfn)
+        """After MADV_FREE: no swap, and no question about pins, for a clean page. Before 5.18 nobody asked for other
+        references either, before the entry was gone: whoever has one keeps a page that the process has lost."""
         if await self._unmap(pfn, -1, lazyfree=True):
+            if self.rules.lazyfree is Lazyfree.KEPT and not await self._flag(pfn, Page.DIRTY):
+                return Verdict(Outcome.ACTIVATE, "in use: to be dropped later")
+            self.lazyfree.pop(pfn)
             await self.ask(self.memmap, memmap.ChangeFlags(pfn, set=Page.SWAPBACKED))
             return Verdict(Outcome.ACTIVATE, "written to or in use: not to be dropped any more")
         if not (await self.ask(self.memmap, memmap.FreezeRefs(pfn, 1))).yes:
-            return Verdict(Outcome.KEEP, "somebody still uses it")
+            return Verdict(Outcome.KEEP, "somebody still uses it, but no process has it mapped any more")
+        self.lazyfree.pop(pfn)
         return Verdict(Outcome.FREED, "dropped after MADV_FREE")
 
     async def _check_in_use(self, pfn: int, msg: Shrink, *, anon: bool) -> Verdict | None:

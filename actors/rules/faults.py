@@ -8,9 +8,46 @@ from actors.rules.value import RuleValue
 class CowReuse(RuleValue):
     """When a write fault on a read-only anonymous page reuses it instead of copying (B8)."""
 
-    MAPCOUNT = "mapcount", "one mapping: reuse; references do not count [S 4.20, 5.6]"
-    REFCOUNT = "refcount", "exactly one reference: reuse (5.9) [S 5.12]"
-    EXCLUSIVE = "exclusive", "PageAnonExclusive: always reuse; else one reference (5.19) [S]"
+    MAPCOUNT = "mapcount", "one mapping or entry in swap: reuse; references do not count [S <= 5.8]"
+    REFCOUNT = (
+        "refcount",
+        "exactly one reference, which the swap cache has too: reuse; huge leaves by mappings [S 5.9 .. 5.17]",
+    )
+    EXCLUSIVE = (
+        "exclusive",
+        "PageAnonExclusive: always reuse; else one reference, the swap cache tried first (5.19) [S]",
+    )
+
+
+class CowSwapCache(RuleValue):
+    """What becomes of the page that a write fault copied, if it is in the swap cache."""
+
+    LEFT = "left", "it stays there until reclaim finds it [S <= 5.12]"
+    FREED = "freed", "free_swap_cache(): it goes at once [S 5.15 .. 7.3]"
+
+
+class CowLarge(RuleValue):
+    """When a write fault reuses a page of a large folio that is mapped page by page and not exclusive."""
+
+    ONE_REFERENCE = "one_reference", "if the folio has no other reference than this mapping [S <= 6.8]"
+    NEVER = "never", "never [S 6.12 .. 6.14]"
+    OWN_MAPPINGS = "own_mappings", "if all its references are mappings of this process [S 6.17 .. 7.3; 6.15 M]"
+
+
+class SwapFault(RuleValue):
+    """How do_swap_page() maps a page that comes back: writable at once, or as it may have to be copied (S11)."""
+
+    MAPCOUNT = (
+        "mapcount",
+        "a write fault reuses it if no other mapping or entry has it, references or not [S 5.4 .. 5.17]",
+    )
+    REFCOUNT = (
+        "refcount",
+        "a write fault reuses it if nobody else has a reference, after leaving the swap cache [S 5.18]",
+    )
+    EXCLUSIVE = "exclusive", "its entry remembers PageAnonExclusive: a write fault reuses it [S 5.19 .. 6.8]"
+    WRITABLE = "writable", "the same, and a read fault maps it writable, too [S 6.12 .. 7.2]"
+    ONLY_EXCLUSIVE = "only_exclusive", "as before, but one reference is no proof any more [S 7.3]"
 
 
 class ForkSequence(RuleValue):

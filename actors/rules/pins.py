@@ -12,7 +12,7 @@ class PinApi(RuleValue):
     PLACEHOLDER = "placeholder", "pin_user_pages is an alias of get_user_pages: +1, nobody can tell [S 5.6]"
     BIAS = "bias", "+1024 on small folios, exact pincount on compound pages of order >= 2 [S 5.7, 5.12]"
     BIAS_ONLY = "bias_only", "+1024 on every page, large folios too: the draft of seed 1, never released"
-    BIAS_ALL_LARGE = "bias_all_large", "+1024 on small folios, exact pincount on every large folio (5.18) [M]"
+    BIAS_ALL_LARGE = "bias_all_large", "+1024 on small folios, exact pincount on every large folio (5.18) [S 5.18.12]"
 
 
 class DriverCall(RuleValue):
@@ -89,7 +89,64 @@ class LongtermApi(RuleValue):
 
     NONE = "none", "does not exist: a long pin is a plain get_user_pages [S 3.17]"
     SEPARATE = "separate", "get_user_pages_longterm(): plain references, VMAs checked afterwards [S 4.20]"
-    FLAG = "flag", "a flag; with FOLL_PIN only, else EINVAL"
+    FLAG = "flag", "a flag of every call, with or without FOLL_PIN [S 5.4 .. 5.9]"
+    PIN_ONLY = "pin_only", "with FOLL_PIN only, else EINVAL and a WARN (is_valid_gup_flags, 5.10) [S 5.10 .. 7.3]"
+
+
+class PinTouch(RuleValue):
+    """Does slow pin_user_pages() mark pages accessed, and for writing dirty, as get_user_pages() does (FOLL_TOUCH)?"""
+
+    TOUCH = "touch", "it is get_user_pages() [S 5.6]"
+    NONE = "none", "neither: FOLL_TOUCH is not set; its fast and remote forms touch [S 5.7 .. 6.1, 6.3 .. 7.3]"
+
+
+class FastLongtermTouch(RuleValue):
+    """Does the slow part of a fast call touch pages that are wanted with FOLL_LONGTERM?"""
+
+    NONE = "none", "no: __gup_longterm_locked() is called directly [S 5.2 .. 6.1]"
+    TOUCH = "touch", "as of any other call [S 6.2 .. 7.3]"
+
+
+class FastForce(RuleValue):
+    """May FOLL_FORCE be given to get_user_pages_fast()?"""
+
+    REFUSED = "refused", "no: it takes a bool [S 4.20], or EINVAL and a WARN [S 5.4]"
+    ACCEPTED = "accepted", "yes; it matters in the slow part only [S 5.6 .. 7.3]"
+
+
+class GupSignal(RuleValue):
+    """Slow GUP of a process that is being killed."""
+
+    RESTART = "restart", "ERESTARTSYS; mmap_lock is waited for all the same [S 3.17 .. 5.6]"
+    INTR = "intr", "EINTR; mmap_lock is waited for all the same [S 5.7 .. 6.2]"
+    KILLABLE = "killable", "EINTR, and EAGAIN if mmap_lock would have to be waited for [S 6.3 .. 7.3]"
+
+
+class FollowPfn(RuleValue):
+    """What a look-up of the frame behind VM_PFNMAP memory heeds, for drivers whose pin was refused (VFIO)."""
+
+    BLIND = "blind", "follow_pfn(): no permissions [S 3.17 .. 5.11]"
+    CHECKED = (
+        "checked",
+        "follow_pte(), follow_pfnmap_start(): EFAULT for writing where the entry is read-only [S 5.12 .. 7.3]",
+    )
+
+
+class VfioZeroPage(RuleValue):
+    """VFIO never gives back a reserved page, and the zero page is one (put_pfn())."""
+
+    LEAKED = "leaked", "each mapping of it leaves a reference, and since 5.7 a pin, for ever [S <= 5.19]"
+    UNPINNED = "unpinned", "it is unpinned as soon as it is pinned (6.0) [S 6.0 .. 6.8, 5.15.215]"
+
+
+class ProcessVm(RuleValue):
+    """How process_vm_readv() and process_vm_writev() hold the pages of the other process."""
+
+    GET = (
+        "get",
+        "get_user_pages: each page is dirtied once it is written to, all are put last page first [S 3.17 .. 5.4]",
+    )
+    PIN = "pin", "pin_user_pages; unpin_user_pages_dirty_lock() at the end [S 5.6 .. 7.3]"
 
 
 class LongtermFileWrite(RuleValue):
@@ -112,14 +169,14 @@ class UnshareForPin(RuleValue):
 
     AS_IS = "as_is", "returned as it is: the pin goes stale at the next COW"
     UNSHARE = "unshare", "FAULT_FLAG_UNSHARE first: a private copy is pinned (5.19) [S]"
-    UNSHARE_FILES = "unshare_files", "so are, for a long-term pin, private file pages and the zero page (6.2) [M]"
+    UNSHARE_FILES = "unshare_files", "so are, for a long-term pin, private file pages and the zero page (6.2) [S 6.2.1]"
 
 
 class ZeroPagePin(RuleValue):
     """What FOLL_PIN does to the shared zero page (B3)."""
 
     COUNTED = "counted", "pinned like any other"
-    IGNORED = "ignored", "neither pin nor unpin touches it (6.5) [M; S 6.12]"
+    IGNORED = "ignored", "neither pin nor unpin touches it (6.5) [S 6.5, 6.1.192]"
 
 
 class SlowNumaFault(RuleValue):

@@ -51,7 +51,7 @@ PLATFORMS: dict[str, Platform] = {
     "x86-invlpgb": Platform(
         "AMD with INVLPGB: TLBs are flushed by broadcast, interrupts off or not",
         _BROADCAST,
-        eras=("v6.17", "v6.18"),
+        eras=("v6.16", "v6.17", "v6.18", "v7.2", "v7.3"),
         since="Linux uses INVLPGB from 6.15 on",
     ),
     "arm64": Platform(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.rules import faults, files, pins, reclaim, tables, thp, uring
+from actors.rules import faults, files, hugetlb, introduced, pins, reclaim, tables, thp, uring
 
 
 class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +17,7 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     pin_api: pins.PinApi
     driver_call: pins.DriverCall
     odirect_call: files.OdirectCall
+    odirect_dirty: files.OdirectDirty
     overflow_guard: pins.OverflowGuard
     fast_head_recheck: pins.FastHeadRecheck
     fast_pmd_recheck: pins.FastPmdRecheck
@@ -24,8 +25,18 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     fork_sequence: faults.ForkSequence
     longterm_api: pins.LongtermApi
     longterm_file_write: pins.LongtermFileWrite
+    pin_touch: pins.PinTouch
+    fast_longterm_touch: pins.FastLongtermTouch
+    fast_force: pins.FastForce
+    gup_signal: pins.GupSignal
+    process_vm: pins.ProcessVm
+    follow_pfn: pins.FollowPfn
+    vfio_zero_page: pins.VfioZeroPage
     force_cow: pins.ForceCow
     cow_reuse: faults.CowReuse
+    cow_large: faults.CowLarge
+    cow_swap_cache: faults.CowSwapCache
+    swap_fault: faults.SwapFault
     unshare_for_pin: pins.UnshareForPin
     zero_page_pin: pins.ZeroPagePin
     zap_rmap: tables.ZapRmap
@@ -33,6 +44,7 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     unmap_pinned_anon: reclaim.UnmapPinnedAnon
     reclaim_pinned_file: reclaim.ReclaimPinnedFile
     reclaim_writes: reclaim.ReclaimWrites
+    lazyfree: reclaim.Lazyfree
     dirty_without_buffers: files.DirtyWithoutBuffers
     dirty_warning: files.DirtyWarning
     drop_cache: files.DropUnused
@@ -48,9 +60,28 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     mremap_flush: tables.MremapFlush
     thp_split: thp.ThpSplit
     collapse_sync: thp.CollapseSync
+    collapse_count: thp.CollapseCount
+    collapse_readonly: thp.CollapseReadonly
+    hugetlb_fork: hugetlb.HugetlbFork
+    hugetlb_child: hugetlb.HugetlbChild
+    hugetlb_force: hugetlb.HugetlbForce
+    hugetlb_dontneed: hugetlb.HugetlbDontneed
     uring_file: uring.UringFile
     uring_coalesce: uring.UringCoalesce
     uring_memlock: uring.UringMemlock
+    uring_pin: uring.UringPin
+    uring_order: uring.UringOrder
+    uring_account: uring.UringAccount
+    uring_pinned: uring.UringPinned
+    uring_exit: uring.UringExit
+    io_uring: introduced.UringSetup
+    madv_free: introduced.MadvFree
+    madv_wipeonfork: introduced.MadvWipeonfork
+    madv_pageout: introduced.MadvPageout
+    madv_populate: introduced.MadvPopulate
+    madv_collapse: introduced.MadvCollapse
+    mfd_hugetlb: introduced.MfdHugetlb
+    seal_future_write: introduced.SealFutureWrite
     fast_protnone: pins.FastProtnone = pins.FastProtnone.STOP
     pte_special: pins.PteSpecial = pins.PteSpecial.YES
     pte_read: pins.PteRead = pins.PteRead.ATOMIC

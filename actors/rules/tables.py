@@ -80,4 +80,4 @@ class ZapRmap(RuleValue):
     """When zap removes a dirty file page from the reverse map, seen from the TLB flush (B4, S34)."""
 
     BEFORE_FLUSH = "before_flush", "page_mkclean can miss a CPU that still writes through its TLB [S <= 6.1]"
-    AFTER_FLUSH = "after_flush", "delayed rmap (5df397dec7c4, 6.2) [M; S 6.12]"
+    AFTER_FLUSH = "after_flush", "delayed rmap (5df397dec7c4, 6.2) [S 6.2.1]"

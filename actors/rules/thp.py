@@ -28,8 +28,25 @@ class ThpMapcount(RuleValue):
     TOTAL = "total", "those of all its pages together: a page of a split mapping looks shared [M 4.5]"
 
 
+class CollapseCount(RuleValue):
+    """Which references of a small page khugepaged puts up with."""
+
+    ONE_MAPPING = "one_mapping", "one, and the swap cache's: no page that two processes map [S 4.6 .. 5.7]"
+    MAPPINGS = (
+        "mappings",
+        "as many as mappings and the swap cache explain; max_ptes_shared limits the former [S 5.8 .. 7.3]",
+    )
+
+
+class CollapseReadonly(RuleValue):
+    """A range in which no entry is writable."""
+
+    REFUSED = "refused", "is left alone: SCAN_PAGE_RO [S 4.6 .. 6.17]"
+    COLLAPSED = "collapsed", "collapses as any other [S 6.18 .. 7.3]"
+
+
 class CollapseSync(RuleValue):
     """Does khugepaged interrupt every CPU before it touches the table it took out (B5 ★, S17)?"""
 
-    NONE = "none", "no [S 6.0.1]"
-    IPI = "ipi", "tlb_remove_table_sync_one() (2ba99c5e0881, 6.1)"
+    NONE = "none", "no [S 6.0.1, 6.1-rc7]"
+    IPI = "ipi", "tlb_remove_table_sync_one() (2ba99c5e0881, 6.1 [M]) [S 6.2.1, 5.15.215]"

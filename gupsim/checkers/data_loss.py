@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from msgspec.structs import replace
 
 from gupsim.checkers.content import ZEROED, Chunk, Content, Frame, Write
 from gupsim.checkers.dirty_state import DirtyHistories
 from gupsim.checkers.holds import Holds
-from gupsim.checkers.names import PageKey, frame_key, host_of, is_device, short
+from gupsim.checkers.names import FrameKey, PageKey, frame_key, host_of, is_device, short
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.orphans import Orphans, OrphanWrite
 from gupsim.checkers.routing import Model
@@ -18,7 +18,13 @@ from gupsim.checkers.storage import STORAGE
 from gupsim.checkers.violation import Violation, violation
 from gupsim.trace.records import Event
 from protocol.fs import CacheDrop, FsyncBegin, FsyncEnd
+from protocol.kernel import KernelBug
+from protocol.memmap import Page
 from protocol.message import Tracepoint
+
+_TO_BE_WRITTEN: Final = int(Page.DIRTY | Page.WRITEBACK)
+_FOR_EVER: Final = 1 << 62
+"""An event after all others."""
 
 
 class DataLoss:
@@ -27,11 +33,12 @@ class DataLoss:
     fsync promises the content that each chunk had when it began, or any later one. What a device wrote counts
     from the moment at which its driver released the page: as long as the device may go on, nobody can say what the
     content is (S38, S39). A page that is dropped as clean promises that its content is on disk now. What a device wrote
-    to a page of a file after a direct write had thrown it out of the cache is lost as well (S48).
+    to a page of a file after a direct write had thrown it out of the cache is lost as well (S48), and at the end what
+    is in a page that counts as clean, and that nobody holds: nothing will ever write it.
     """
 
     kind: ClassVar[str] = "data-loss"
-    reads: ClassVar[tuple[type[Tracepoint], ...]] = (FsyncBegin, FsyncEnd, CacheDrop, *Orphans.reads)
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (FsyncBegin, FsyncEnd, CacheDrop, KernelBug, *Orphans.reads)
     relates: ClassVar[Orders] = STORAGE
     models: ClassVar[tuple[type[Model], ...]] = (Content, Holds, DirtyHistories)
 
@@ -42,6 +49,8 @@ class DataLoss:
         self._orphans = Orphans(content, holds)
         self._begun: dict[tuple[str, str, str, int], int] = {}
         self._reported: dict[PageKey, int] = {}
+        self._died: set[FrameKey] = set()
+        """Pages over which a context of the kernel died: who knows what it was about to do."""
 
     def feed(self, event: Event) -> Iterable[Violation]:
         """Take the next event."""
@@ -56,11 +65,21 @@ class DataLoss:
                 return list(self._synced(event, point, began))
         elif kind is CacheDrop:
             return list(self._dropped(event, point))
+        elif kind is KernelBug:
+            self._died.add(frame_key(event, point.pfn))
         return ()
 
     def finish(self, end_time: int) -> Iterable[Violation]:
-        """The end of the history is no power failure: what is still dirty is not lost."""
-        return ()
+        """The end of the history is no power failure: what is still dirty is not lost. What is clean should be on
+        disk, unless somebody has the page, or a context died over it: who knows what it was about to do."""
+        for key, pages in sorted(self._content.unsettled.items()):
+            for index, frame in sorted(pages.items()):
+                if frame.flags & _TO_BE_WRITTEN or frame.key in self._died:
+                    continue
+                lost = self._lost(frame, (*key, index), _FOR_EVER)
+                lost = [part for part in lost if not self._still_held(frame, part[2], _FOR_EVER)]
+                promise = "and the page counts as clean, so that nobody will write it"
+                yield from self._report(end_time, frame, (*key, index), lost, promise)
 
     @staticmethod
     def _call(event: Event) -> tuple[str, str, str, int]:
@@ -108,7 +127,7 @@ class DataLoss:
         return all(is_device(write.by) and self._holds.by(frame.key, write.by, began) for write in writes)
 
     def _report(
-        self, event: Event, frame: Frame, page: PageKey, lost: list[tuple[int, Chunk, list[Write]]], promise: str
+        self, when: Event | int, frame: Frame, page: PageKey, lost: list[tuple[int, Chunk, list[Write]]], promise: str
     ) -> Iterator[Violation]:
         if not lost:
             return
@@ -122,7 +141,11 @@ class DataLoss:
             f" {' and '.join(writers)} are not on disk, {promise}: {self._dirty.why_not_written(frame.key, last.index)}"
         )
         actors = [f"{page[0]}/{writer}" for writer in writers if "/" in writer]
-        yield violation(self.kind, event, message, *actors, pfn=frame.key[1])
+        if isinstance(when, int):
+            whose = (f"{page[0]}/fs/{page[1]}", *actors)
+            yield Violation(kind=self.kind, time_ns=when, message=message, actors=whose, pfn=frame.key[1])
+        else:
+            yield violation(self.kind, when, message, *actors, pfn=frame.key[1])
 
     def _report_orphan(self, event: Event, page: PageKey, lost: list[OrphanWrite]) -> Violation:
         frame, dropped = lost[0].frame, lost[0].dropped

@@ -201,8 +201,10 @@ class PinIncoherent(msgspec.Struct):
         pin.told = True
         host, mm, address = pin.at[0], moved.mm, moved.address
         call = "pin_user_pages" if pin.flags & Foll.PIN else "get_user_pages"
+        what = "dropped" if moved.new < 0 else "replaced"
+        by = "" if moved.new < 0 else f" by page {moved.new}"
         message = (
-            f"{moved.why} replaced page {moved.old} of {mm} at {address:#x} by page {moved.new} although {pin.holder}"
+            f"{moved.why} {what} page {moved.old} of {mm} at {address:#x}{by} although {pin.holder}"
             f" has it ({call}): the device and the process do not mean the same page any more"
         )
         who = f"{host}/{pin.holder.partition(' ')[0].partition('#')[0]}"

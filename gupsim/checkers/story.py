@@ -99,7 +99,7 @@ def frames_of(event: Event) -> tuple[int, ...]:
     if isinstance(point, WritebackBounce):
         return (pfn, point.bounce)
     if isinstance(point, PageReplaced):
-        return (point.old, point.new)
+        return (point.old,) if point.new < 0 else (point.old, point.new)
     if isinstance(point, WritebackStart) and point.source != pfn:
         return (pfn, point.source)
     return (pfn,) if pfn >= 0 else ()

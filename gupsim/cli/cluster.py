@@ -10,6 +10,8 @@ import typer
 
 from gupsim.cli.console import OK, VIOLATION, refuse, say_json, say_text, stdout, warn
 from gupsim.cli.options import (
+    DurationOption,
+    HostsOption,
     JsonOption,
     KernelOption,
     PlatformOption,
@@ -18,6 +20,7 @@ from gupsim.cli.options import (
     SeedOption,
     SetOption,
     chosen_kernel,
+    scaled_or_refused,
 )
 from gupsim.scenario.load import load
 
@@ -88,10 +91,8 @@ def run(
     layout: Annotated[
         str, typer.Option("--layout", metavar="NAME", help="Of all other actors: hosts (kept together) or spread.")
     ] = "",
-    hosts: Annotated[
-        int, typer.Option("--hosts", min=0, max=64, help="Of the machine, instead of the scenario's.")
-    ] = 0,
-    duration: Annotated[str, typer.Option("--duration", metavar="TIME", help="Of the workload, as 20ms.")] = "",
+    hosts: HostsOption = 0,
+    duration: DurationOption = "",
     kernel: KernelOption = "",
     platform: PlatformOption = "",
     policy: PolicyOption = None,
@@ -106,11 +107,7 @@ def run(
 ) -> int:
     """Play one timed history on several nodes; the trace is that of 'gupsim run'. Exit status 1 if there is a
     violation, 69 if a node was lost and the run can be resumed."""
-    loaded = load(scenario)
-    if hosts or duration:
-        from gupsim.cluster.scale import scaled
-
-        loaded = scaled(loaded, hosts=hosts, duration=duration)
+    loaded = scaled_or_refused("cluster run", load(scenario), hosts, duration)
     chosen = chosen_kernel(loaded.scenario, kernel, platform, policy, settings)
     if bool(nodes) == (config is not None):
         refuse("cluster run: give either --nodes N or --config FILE")

@@ -58,7 +58,7 @@ def _described(chosen: list[Kernel]) -> dict[str, Any]:
         rules = {rule: str(getattr(chosen[0].rules, rule).value) for rule in RULES}
         return {"kernel": chosen[0].title(), "rules": rules}
     return {
-        "kernels": [{"kernel": era, "about": about} for era, (_, about) in ERAS.items()],
+        "kernels": [{"kernel": name, "about": era.about, "longterm": era.longterm} for name, era in ERAS.items()],
         "platforms": [
             {
                 "platform": name,
@@ -79,8 +79,8 @@ def _described(chosen: list[Kernel]) -> dict[str, Any]:
 def _list() -> None:
     out = stdout()
     table = _table()
-    for era, (_, about) in ERAS.items():
-        table.add_row(Text(era, "bold"), about)
+    for era, preset in ERAS.items():
+        table.add_row(Text(era, "bold"), preset.about + (" (LTS)" if preset.longterm else ""))
     table.add_row("", "")
     for name, platform in PLATFORMS.items():
         table.add_row(Text(name, "bold"), "\n".join((platform.about, *_changed_by(platform))))

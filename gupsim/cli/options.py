@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+from gupsim.cli.console import refuse
 from gupsim.scenario.choices import Kernel, kernel, split_setting
+from gupsim.scenario.load import Loaded
 from gupsim.scenario.model import Scenario
+from gupsim.scenario.scale import ScaleError, scaled
 
 ScenarioName = Annotated[
     str, typer.Argument(help="S01, the name of a scenario file, or a path.", metavar="SCENARIO", show_default=False)
@@ -27,7 +30,19 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="RULE=VALUE", help="Set a single rule. Repeatable.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of latencies and generators.")]
+HostsOption = Annotated[int, typer.Option("--hosts", min=0, max=64, help="Of the machine, instead of the scenario's.")]
+DurationOption = Annotated[
+    str, typer.Option("--duration", metavar="TIME", help="Of the workload, as 20ms, instead of the scenario's.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def scaled_or_refused(command: str, loaded: Loaded, hosts: int, duration: str) -> Loaded:
+    """The scenario with so many hosts, and so long a workload; as it is for 0 and ""."""
+    try:
+        return scaled(loaded, hosts=hosts, duration=duration)
+    except ScaleError as error:
+        refuse(f"{command}: {error}")
 
 
 def chosen_kernel(

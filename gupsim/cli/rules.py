@@ -35,7 +35,7 @@ def rules(
 
 def eras_of(rule: str, value: RuleValue) -> list[str]:
     """The eras in which the rule has this value."""
-    return [era for era, (preset, _) in ERAS.items() if getattr(preset, rule) is value]
+    return [era for era, preset in ERAS.items() if getattr(preset.rules, rule) is value]
 
 
 def platforms_of(rule: str, value: RuleValue) -> dict[str, list[str]]:

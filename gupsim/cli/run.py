@@ -6,11 +6,12 @@ import math
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from gupsim.cli.console import OK, VIOLATION, refuse, say_json, stdout, warn
 from gupsim.cli.options import (
+    DurationOption,
+    HostsOption,
     JsonOption,
     KernelOption,
     PlatformOption,
@@ -19,11 +20,9 @@ from gupsim.cli.options import (
     SeedOption,
     SetOption,
     chosen_kernel,
+    scaled_or_refused,
 )
-from gupsim.scenario.load import Loaded, load
-from gupsim.scenario.model import MAX_TIME
-from protocol.units import UnitError, nanoseconds
-from protocol.units import duration as say_duration
+from gupsim.scenario.load import load
 
 
 def run(
@@ -43,14 +42,11 @@ def run(
             "--pace", metavar="SECONDS", min=0, help="Slow motion: real seconds for a microsecond of virtual time."
         ),
     ] = 0,
-    duration: Annotated[
-        str, typer.Option("--duration", metavar="TIME", help="Of the workload, as 20ms, instead of the scenario's.")
-    ] = "",
+    hosts: HostsOption = 0,
+    duration: DurationOption = "",
 ) -> int:
     """Play one timed history and say what came of it. Exit status 1 if there is a violation."""
-    loaded = load(scenario)
-    if duration:
-        loaded = _lasting(loaded, duration)
+    loaded = scaled_or_refused("run", load(scenario), hosts, duration)
     chosen = chosen_kernel(loaded.scenario, kernel, platform, policy, settings)
     if trace is not None and trace.exists() and Path(loaded.file).exists() and trace.samefile(loaded.file):
         refuse(f"run: --trace: {trace} is the scenario itself and would be overwritten")
@@ -69,20 +65,3 @@ def run(
     else:
         play.show(played, stdout())
     return VIOLATION if played.outcome.violations else OK
-
-
-def _lasting(loaded: Loaded, text: str) -> Loaded:
-    """The scenario with another duration of its workload."""
-    workload = loaded.scenario.workload
-    if workload is None:
-        refuse(f"run: --duration: {loaded.file} has no workload, and ends when its threads do")
-    try:
-        if nanoseconds(text) > MAX_TIME:
-            refuse(f"run: --duration: {text} is too long: at most {say_duration(MAX_TIME)}")
-    except UnitError as error:
-        refuse(f"run: --duration: {error}")
-    changed = msgspec.structs.replace(workload, duration=text)
-    from gupsim.scenario.canonical import digest
-
-    scenario = msgspec.structs.replace(loaded.scenario, workload=changed)
-    return Loaded(scenario, loaded.file, digest(scenario))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -42,8 +43,20 @@ def find_era(name: str) -> str:
     """ "v6.12" for "v6.12" and "6.12"; ChoiceError for a kernel that there is no preset for."""
     era = name if name in ERAS else f"v{name}"
     if era not in ERAS:
-        raise ChoiceError(unknown("kernel", name, ERAS))
+        raise ChoiceError(unknown("kernel", name, ERAS, close=_before(name)))
     return era
+
+
+def _before(name: str) -> str:
+    """The era whose release is the last one before this; "" if there is none, or it is no release."""
+    wanted = _release(name)
+    older = [era for era in ERAS if wanted and _release(era) <= wanted]
+    return max(older, key=_release, default="")
+
+
+def _release(name: str) -> tuple[int, ...]:
+    match = re.fullmatch(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", name)
+    return tuple(int(part or 0) for part in match.groups()) if match else ()
 
 
 def find_platform(name: str, era: str = "") -> str:

@@ -68,13 +68,16 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return best
 
 
-def unknown(kind: str, name: str, valid: Iterable[str], instead: str = "") -> str:
-    """ "unknown step 'mapp'; did you mean 'mmap'? (valid: ...)". instead: said if nothing is valid."""
+def unknown(kind: str, name: str, valid: Iterable[str], instead: str = "", close: str = "") -> str:
+    """ "unknown step 'mapp'; did you mean 'mmap'? (valid: ...)".
+
+    instead: said if nothing is valid. close: what is meant most likely, if that is not what is spelled most alike.
+    """
     names = list(dict.fromkeys(valid))
     said = f"unknown {kind} {quote(name)}"
     if not names:
         return f"{said}: {instead or f'there is no {kind} here'}"
-    close = nearest(name, names)
+    close = close or nearest(name, names)
     if close:
         said += f"; did you mean {close!r}?"
     if len(names) <= LONGEST_LIST:

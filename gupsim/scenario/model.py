@@ -86,10 +86,12 @@ class Disk(Part, frozen=True, kw_only=True):
 
 class Device(Part, frozen=True, kw_only=True):
     """A device with its driver and one DMA engine. chunk_time: to move one chunk of a page. iommu: it reaches memory
-    through one, which stops what the driver did not map for it."""
+    through one, which stops what the driver did not map for it. driver: "vfio" pins for a long time, looks up what has
+    no pages, and gives back nothing that is reserved; a plain one does what the steps say."""
 
     chunk_time: Duration = "1us"
     iommu: bool = False
+    driver: Literal["plain", "vfio"] = "plain"
 
 
 class Latency(Part, frozen=True, kw_only=True):
@@ -117,7 +119,10 @@ class Machine(Part, frozen=True, kw_only=True):
     memory: size ("64MiB") or number of pages. chunks: pieces of a page that move atomically (2: halves).
     levels: of the page tables; table_bits: address bits that each decodes, so that a huge page has 2**table_bits pages.
     hugepages, gigantic_pages: huge pages of the hugetlb pools, of 2**table_bits and of 4**table_bits pages each.
-    swap: pages of swap space. memfds: files of memfd_create(2). latency: the first entry that matches counts.
+    swap: pages of swap space. dirty_limit: so many pages may be dirty or under writeback before writers have to wait
+    (vm.dirty_bytes); 0: any number. max_ptes: khugepaged's max_ptes_none, max_ptes_swap, max_ptes_shared; by default
+    as the kernel has them: all but one, an eighth, half of a huge page. memfds: files of memfd_create(2). latency: the
+    first entry that matches counts.
     fabric: RDMA between the hosts (default: they do not know each other).
     """
 
@@ -130,6 +135,8 @@ class Machine(Part, frozen=True, kw_only=True):
     hugepages: Count = 0
     gigantic_pages: Count = 0
     swap: Count = 0
+    dirty_limit: Count = 0
+    max_ptes: tuple[Count, Count, Count] | None = None
     filesystems: dict[ActorName, FileSystem] = {}
     disks: dict[ActorName, Disk] = {}
     devices: dict[ActorName, Device] = {}

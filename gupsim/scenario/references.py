@@ -191,14 +191,14 @@ def _check_step(scenario: Scenario, step: steps.Step, path: Path) -> None:
     _check_file(machine, step, path)
     if isinstance(step, steps.Pin):
         _known(step.device, "device", machine.devices, path, "device")
-        if {"get", "pin"} <= set(step.flags):
-            raise FieldError("'get' and 'pin' exclude each other", *path, "flags")
         if step.times > 1 and step.pages != 1:
             raise FieldError("many times is for one page", *path, "times")
     if isinstance(step, steps.Mmap) and step.device:
         _known(step.device, "device", machine.devices, path, "device")
         if step.file or step.hugetlb:
-            raise FieldError("registers are neither a file nor huge pages", *path, "device")
+            raise FieldError("memory of a driver is neither a file nor huge pages", *path, "device")
+    if isinstance(step, steps.Mmap) and step.backing == "registers" and not step.device:
+        raise FieldError("whose registers? Give a device", *path, "backing")
     if isinstance(step, (steps.Sync, steps.Writeback)):
         if step.fs:
             _known(step.fs, "file system", machine.filesystems, path, "fs")

@@ -133,7 +133,9 @@ def test_nothing_hangs_and_every_sum_comes_out(seed: int) -> None:
             state = await script.ask(FS, fs.StatFile(ino))
             for index, pfn, has_buffers, tagged in state.cached:
                 maps_of = await script.refs(pfn) - 1 - has_buffers
-                wrong += [index] if tagged or index * PAGE_SIZE >= state.size or maps_of not in (0, 1) else []
+                # A read that looked at the size before it was cut leaves a page behind the end, clean and unmapped.
+                beyond = index * PAGE_SIZE >= state.size
+                wrong += [index] if tagged or maps_of not in ((0,) if beyond else (0, 1)) else []
         for ino in PAGES:
             await truncate(script, 0, ino)
         return wrong

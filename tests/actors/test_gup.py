@@ -227,7 +227,7 @@ def test_a_page_moves_with_its_content_unless_somebody_has_a_reference(kernel: s
 
 def test_registers_of_a_device_are_refused_by_both_walks() -> None:
     async def body(script: Script) -> object:
-        mapped = await script.ask(MM, gup.MapRegisters(APP, 2))
+        mapped = await script.ask(MM, gup.MapDevice(APP, 2, "driver/gpu", registers=True))
         slow = await script.gup(mapped.address)
         fast = await script.gup(mapped.address, fast=True)
         stored = await script.store(mapped.address, 1)
@@ -241,7 +241,7 @@ def test_registers_of_a_device_are_refused_by_both_walks() -> None:
 
 def test_a_fast_walk_that_cannot_see_what_is_special_takes_a_reference_on_registers() -> None:
     async def body(script: Script) -> object:
-        mapped = await script.ask(MM, gup.MapRegisters(APP, 1))
+        mapped = await script.ask(MM, gup.MapDevice(APP, 1, "driver/gpu", registers=True))
         return (await script.gup(mapped.address, fast=True)).result
 
     result, seen = run(body, pte_special=PteSpecial.IGNORED)

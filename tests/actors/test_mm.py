@@ -157,7 +157,7 @@ def test_a_pinned_frame_outlives_its_mapping() -> None:
     [
         ("v6.12", Foll.GET | Foll.PIN),
         ("v6.12", Foll.GET | Foll.LONGTERM),
-        ("v5.6", Foll.GET | Foll.LONGTERM),
+        ("v5.10", Foll.GET | Foll.LONGTERM),
         ("v6.12", Foll.PIN | Foll.UNSHARE),
         ("v4.20", Foll.PIN),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from actors.rules.introduced import MadvCollapse
 from protocol import memmap, mm
 from protocol.thp import Collapsed
 from tests.actors.anon_world import APP, MEMMAP, MM, PAGE_SIZE, Foll, Prot, Script, run
@@ -130,7 +131,8 @@ def test_collapse_moves_small_pages_into_a_huge_one(kernel: str) -> None:
         used = stat["pgalloc_normal"] - stat["pgfree"]
         return error, at.huge, await counts(script, at.pfn), loaded, stat["nr_anon_pages"], used
 
-    assert run(body, kernel, **SMALL)[0] == (0, PAGES, (1, 1), [1, 2, 3, 0], PAGES, PAGES)
+    known = {"madv_collapse": MadvCollapse.PRESENT}
+    assert run(body, kernel, **SMALL, **known)[0] == (0, PAGES, (1, 1), [1, 2, 3, 0], PAGES, PAGES)
 
 
 def test_collapse_backs_off_from_a_pinned_page() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.rules.uring import UringFile
+from actors.rules.uring import UringPin
 from protocol.mm import PagesPinned
 from protocol.uring import FixedRegistered, FixedReleased
 from tests.actors.open_files import Played, step
@@ -54,8 +54,8 @@ def test_the_ring_outlives_the_process_that_made_it_and_ends_with_its_last_user(
 @pytest.mark.parametrize(
     ("era", "shared", "result", "counted"),
     [
-        ("v6.1.192", True, "ENOTSUP", (1, 1)),
-        ("v6.1.192", False, "ENOTSUP", (1, 1)),
+        ("v6.1.192", True, "EOPNOTSUPP", (1, 1)),
+        ("v6.1.192", False, "EOPNOTSUPP", (1, 1)),
         ("v6.12", True, "EFAULT", (1, 1)),
         ("v6.12", False, "ok", (1, 0)),
     ],
@@ -67,9 +67,9 @@ def test_what_becomes_of_a_file_differs_by_era(era: str, shared: bool, result: s
     assert played.counters() == counted
 
 
-def test_whoever_looks_at_the_mappings_takes_the_slow_way() -> None:
-    for rule, fast in ((UringFile.REFUSED, False), (UringFile.ALLOWED, True)):
-        played = Played(rules={"uring_file": rule}, app=[MAP, ring()])
+def test_before_6_12_pages_are_pinned_the_slow_way() -> None:
+    for rule, fast in ((UringPin.SLOW, False), (UringPin.FAST, True)):
+        played = Played(rules={"uring_pin": rule}, app=[MAP, ring()])
         assert [point.fast for point in played.of(PagesPinned)] == [fast]
 
 

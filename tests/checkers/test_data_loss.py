@@ -4,6 +4,7 @@ import pytest
 
 from protocol.flusher import WritebackSkip
 from protocol.fs import CacheDrop, DirectWritten, DiscardDirty, FileBlock, FsyncEnd
+from protocol.kernel import KernelBug
 from protocol.memmap import Page
 from protocol.memory import MemoryWrite
 from tests.checkers.history import DISK, FS, INO, LBA, History
@@ -32,6 +33,7 @@ def test_a_store_after_fsync_began_need_not_be_on_disk() -> None:
     history.begin_fsync()
     history.written(1)
     history.write(7, 2, "cpu/0")
+    history.flags(7, on=Page.DIRTY)
     history.end_fsync()
     assert history.kinds() == []
 
@@ -42,6 +44,7 @@ def test_a_later_content_on_disk_counts_for_an_earlier_one() -> None:
     history.write(7, 2, "cpu/0")
     history.written(2)
     history.write(7, 3, "cpu/0")
+    history.flags(7, on=Page.DIRTY)
     history.end_fsync()
     assert history.kinds() == []
 
@@ -87,6 +90,7 @@ def test_two_fsyncs_at_a_time_are_told_apart_by_their_context() -> None:
     history = History().cached()
     history.begin_fsync(context="early")
     history.write(7, 1, "cpu/0")
+    history.flags(7, on=Page.DIRTY)
     history.begin_fsync(context="late")
     history.end_fsync(context="early")
     assert history.kinds() == []
@@ -113,6 +117,7 @@ def test_a_release_after_fsync_began_is_too_late_for_it() -> None:
     history.register()
     history.dma()
     history.begin_fsync()
+    history.flags(7, on=Page.DIRTY)
     history.release()
     history.end_fsync()
     assert history.kinds() == []
@@ -309,3 +314,25 @@ def thrown_out(why: str) -> History:
     history.drop(why=why)
     history.dma()
     return history
+
+
+def test_at_the_end_a_clean_page_with_more_than_the_disk_has_is_lost() -> None:
+    history = History().cached(byte=1)
+    history.written(1)
+    history.write(7, 2, "cpu/0")
+    (found,) = history.violations()
+    assert found.event is None
+    assert "and the page counts as clean, so that nobody will write it" in found.message
+    history.flags(7, on=Page.DIRTY)
+    assert history.kinds() == []
+
+
+def test_at_the_end_nobody_asks_of_a_page_that_a_device_holds_or_over_which_a_context_died() -> None:
+    held = History().cached()
+    held.register()
+    held.dma()
+    assert held.kinds() == []
+    held.release()
+    assert held.kinds() == ["data-loss"]
+    held.emit(FS, KernelBug("ext4_writepage", "BUG_ON(!PagePrivate(page))", 7))
+    assert held.kinds() == ["kernel-bug"]

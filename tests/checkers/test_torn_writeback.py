@@ -157,6 +157,7 @@ def test_a_mixture_that_another_pass_is_just_writing_again_is_not_called_safe_ye
         promised = History()
         promised.events = list(history.events)
         promised.end_fsync()
+        promised.flags(7, on=Page.DIRTY)
         assert promised.kinds() == []
 
 

@@ -84,7 +84,7 @@ def test_kernels_lists_eras_platforms_and_policies() -> None:
     assert [platform["platform"] for platform in told["platforms"]] == list(PLATFORMS)
     assert [policy["policy"] for policy in told["policies"]] == list(POLICIES)
     invlpgb = next(platform for platform in told["platforms"] if platform["platform"] == "x86-invlpgb")
-    assert invlpgb["kernels"] == ["v6.17", "v6.18"]
+    assert invlpgb["kernels"] == ["v6.16", "v6.17", "v6.18", "v7.2", "v7.3"]
     shown = gupsim("kernels").stdout
     assert all(name in shown for name in (*ERAS, *PLATFORMS, *POLICIES))
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gupsim.cluster.scale import scaled
 from gupsim.run import run_scenario
 from gupsim.scenario.choices import kernel
 from gupsim.scenario.errors import ScenarioError
 from gupsim.scenario.load import load, load_text
+from gupsim.scenario.scale import scaled
 from gupsim.trace.records import Event
 from protocol.address import host_of
 from protocol.dma import DmaAccess

@@ -6,11 +6,11 @@ import pytest
 from gupsim.cluster.local import run_plan
 from gupsim.cluster.placement import placement
 from gupsim.cluster.plan import decode_plan, plan_of
-from gupsim.cluster.scale import scaled
 from gupsim.run import run_scenario
 from gupsim.scenario.choices import expected_kernel, kernel
 from gupsim.scenario.find import shipped
 from gupsim.scenario.load import Loaded, load
+from gupsim.scenario.scale import scaled
 
 
 def small(name: str) -> Loaded:

@@ -10,7 +10,15 @@ import pytest
 
 from gupsim.cli.main import status_of
 
-RECORDINGS = ("6.1.0-56-amd64", "6.12.117+deb12-amd64", "6.18.15+deb13-amd64", "6.18.44")
+RECORDINGS = (
+    "6.1.0-56-amd64",
+    "6.12.117+deb12-amd64",
+    "6.16.12+deb13-amd64",
+    "6.18.15+deb13-amd64",
+    "6.18.44",
+    "7.2.12+deb13-amd64",
+    "7.3.4+deb13-amd64",
+)
 
 UNSUPPORTED = {
     "madvise: PAGEOUT of shmem, which is not reclaimed": 1,

@@ -101,7 +101,7 @@ def test_the_rules_of_a_kernel_can_be_rebuilt_from_its_title() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: kernel("v6.13"), "unknown kernel 'v6.13'; did you mean 'v6.1'? (valid: v3.17, v4.20"),
+        (lambda: kernel("v6.13"), "unknown kernel 'v6.13'; did you mean 'v6.12'? (valid: v3.17, v4.20"),
         (lambda: kernel("banana"), "unknown kernel 'banana' (valid: v3.17"),
         (lambda: kernel("v6.12", ["bounze"]), "unknown policy 'bounze'; did you mean 'bounce'?"),
         (lambda: kernel("v6.12", ["bounce", "skip-pinned"]), "policies 'bounce' and 'skip-pinned' contradict"),

@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 
 from actors.rules import ERAS
+from actors.rules.faults import CowReuse, CowSwapCache
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.suite import ALL_CHECKERS
 from gupsim.checkers.violation import Violation, violation
@@ -198,17 +199,20 @@ class Inherited:
 
 
 def played(text: str, era: str) -> dict[str, list[str]]:
-    """What the steps of each thread ended with; nothing is wrong and at the end nothing is left in swap or memory."""
+    """What the steps of each thread ended with; nothing is wrong and at the end nothing is left in swap or memory, but
+    for pages of the swap cache that were copied and that nobody frees at once in some eras."""
     said: dict[str, list[str]] = {}
 
     def note(event: Event) -> None:
         if isinstance(event.point, StepEnd):
             said.setdefault(event.point.thread, []).append(event.point.result)
 
-    result = run_scenario(load_text(text), kernel_of(era, ""), readers=(note,))
+    kernel = kernel_of(era, "")
+    result = run_scenario(load_text(text), kernel, readers=(note,))
     assert not result.kinds, result.outcome.violations
     vmstat = dict(result.outcome.vmstat)
-    assert vmstat["pgalloc_normal"] == vmstat["pgfree"]
+    left = kernel.rules.cow_reuse is CowReuse.REFCOUNT and kernel.rules.cow_swap_cache is CowSwapCache.LEFT
+    assert vmstat["pgalloc_normal"] - vmstat["pgfree"] in ((0, 1) if left else (0,))
     return said
 
 

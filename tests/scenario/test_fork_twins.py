@@ -54,13 +54,15 @@ def test_s09_is_decided_by_the_sequence_that_fork_counts(era: str) -> None:
     assert counted.traces == 162
 
 
-@pytest.mark.parametrize("pages", ["pages: 1", "pages: 4, hugetlb: 2"], ids=["small", "hugetlb"])
+@pytest.mark.parametrize(
+    ("rule", "pages"), [("fork_pinned", "pages: 1"), ("hugetlb_fork", "pages: 4, hugetlb: 2")], ids=["small", "hugetlb"]
+)
 @pytest.mark.parametrize(("era", "copy"), [("v5.12", "copy"), ("v6.12", "copy_exclusive")])
-def test_what_fork_does_with_a_pinned_page_decides_who_keeps_it(era: str, copy: str, pages: str) -> None:
+def test_what_fork_does_with_a_pinned_page_decides_who_keeps_it(era: str, copy: str, rule: str, pages: str) -> None:
     text = FORK_THEN_STORE.replace("PAGES", pages)
-    shared = explored("", f"{era} + fork_pinned=share", text)
+    shared = explored("", f"{era} + {rule}=share", text)
     assert "pin-incoherent" in shared.found
-    copied = explored("", f"{era} + fork_pinned={copy}", text)
+    copied = explored("", f"{era} + {rule}={copy}", text)
     assert copied.complete
     assert not copied.found
 

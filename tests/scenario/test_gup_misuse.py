@@ -47,7 +47,7 @@ def warnings(era: str, *steps: dict[str, object]) -> int | None:
 @pytest.mark.parametrize("fast", [(), ("fast",)])
 @pytest.mark.parametrize("era", ERAS)
 def test_longterm_without_a_pin(era: str, fast: tuple[str, ...]) -> None:
-    assert warnings(era, pin("get", "longterm", *fast), unpin()) == (era in BOTH_CALLS)
+    assert warnings(era, pin("get", "longterm", *fast), unpin()) == (era in BOTH_CALLS and era not in ("v5.6", "v5.7"))
     assert seen(era, pin("get", "longterm", *fast), unpin())[0] == set()
 
 

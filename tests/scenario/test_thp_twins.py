@@ -37,7 +37,7 @@ def test_a_rule_that_keeps_it_safe_is_missed_when_it_goes(name: str, kind: str, 
 
 
 @pytest.mark.parametrize(
-    ("kernel", "traces"), [("v5.19 + x86", 30), ("v5.19 + fast_pmd_recheck=yes", 270), ("v6.12", 36)]
+    ("kernel", "traces"), [("v5.19 + x86", 76), ("v5.19 + fast_pmd_recheck=yes", 334), ("v6.12", 82)]
 )
 def test_the_interleavings_of_s16_are_counted(kernel: str, traces: int) -> None:
     assert searched("S16", kernel, "pin-incoherent").traces == traces

@@ -218,7 +218,6 @@ class Driver(KernelActor):
     async def _release(self, registration: Registration, how: str, *, dirty: bool, pages: int | None = None) -> None:
         """unpin_user_pages_dirty_lock(), or set_page_dirty_lock() and put_page() for each page. pages: of so many."""
         handle = registration.handle
-        holder = self._holder(handle)
         if self.exposed.pop(handle):
             # First of all: afterwards other hosts would write into pages that are somebody else's.
             await self.ask(self.dma, RemoveRegion(handle))
@@ -226,17 +225,22 @@ class Driver(KernelActor):
         unpin = registration.pins if how == "match" else how == "unpin"
         given = registration.pfns if pages is None else self._pages(registration, pages, unpin=unpin)
         for pfn, count in given.runs:
-            if dirty and not (unpin and await self._is_dirty(pfn)):
-                await self._set_page_dirty_lock(pfn)
-            if self.rules.pinned_on_lru is PinnedOnLru.REMOVE:
-                # Before the reference goes: afterwards the frame may be somebody else's.
-                await self.ask(self.at("reclaim"), LruReturnUnpinned(pfn))
-            if unpin:
-                await self.ask(self.memmap, UnpinRefs(pfn, count * registration.times, holder))
-            else:
-                await self.ask(self.memmap, PutRefs(pfn, registration.times, "gup", holder, pages=count))
+            await self.give_back(registration, pfn, count, unpin=unpin, dirty=dirty)
         self.former[handle] = registration.pfns
         self.trace(Released(driver=self.name, handle=handle, owner=registration.owner, pfns=registration.pfns, how=how))
+
+    async def give_back(self, registration: Registration, pfn: int, count: int, *, unpin: bool, dirty: bool) -> None:
+        """The release of a page, or of `count` pages of one folio."""
+        holder = self._holder(registration.handle)
+        if dirty and not (unpin and await self._is_dirty(pfn)):
+            await self._set_page_dirty_lock(pfn)
+        if self.rules.pinned_on_lru is PinnedOnLru.REMOVE:
+            # Before the reference goes: afterwards the frame may be somebody else's.
+            await self.ask(self.at("reclaim"), LruReturnUnpinned(pfn))
+        if unpin:
+            await self.ask(self.memmap, UnpinRefs(pfn, count * registration.times, holder))
+        else:
+            await self.ask(self.memmap, PutRefs(pfn, registration.times, "gup", holder, pages=count))
 
     def _pages(self, registration: Registration, count: int, *, unpin: bool) -> Pages:
         """What a driver gives back that does not look at what it got (S47): the first `count` pointers of its array,
