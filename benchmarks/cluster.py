@@ -35,12 +35,12 @@ from gupsim.cluster.node_world import NodeWorld
 from gupsim.cluster.placement import Placement
 from gupsim.cluster.plan import NodePart, Plan, build_part, lookahead_of, plan_of
 from gupsim.cluster.run_dir import RUN_VERSION, RunDir, RunFile
-from gupsim.scenario.scale import scaled
 from gupsim.cluster.security import Credentials
 from gupsim.engine import TimedWorld
 from gupsim.run import run_scenario
 from gupsim.scenario.choices import kernel
 from gupsim.scenario.load import Loaded, load
+from gupsim.scenario.scale import scaled
 from gupsim.trace import TraceWriter
 from gupsim.world import World, planned
 from protocol.catalog import ALL_MESSAGES
