@@ -265,7 +265,9 @@ def _add_memory_side(plan: Plan, host: str, machine: Machine, rules: KernelRules
     plan.add(f"{host}/memory", Memory, frames=frames, chunk=chunk)
     plan.add(f"{host}/memmap", Memmap, rules=rules, frames=frames, hugepages=huge_pools(machine))
     cpus = tuple(f"cpu/{number}" for number in range(machine.cpus))
-    about = {"swap": bool(machine.swap), "max_ptes": machine.max_ptes, "dirty_limit": machine.dirty_limit}
+    limits = machine.khugepaged
+    max_ptes = (limits.max_ptes_none, limits.max_ptes_swap, limits.max_ptes_shared)
+    about = {"swap": bool(machine.swap), "max_ptes": max_ptes, "dirty_limit": machine.dirty_limit}
     shape = {"levels": machine.levels, "bits": machine.table_bits}
     plan.add(f"{host}/mm", Mm, rules=rules, cpus=cpus, chunk=chunk, **about, **shape)
     for cpu in cpus:

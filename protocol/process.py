@@ -53,6 +53,18 @@ class CopyTask(Request[Done], frozen=True):
     uid: int
 
 
+class WaitForExit(Request["Exited"], frozen=True):
+    """do_wait(): tell when this process has ended. From the process `parent`."""
+
+    parent: str
+
+
+class Exited(Message, frozen=True):
+    """It has; or -ECHILD: the other one is not its parent, or there is no such process yet. Answers WaitForExit."""
+
+    error: int = 0
+
+
 class FindMapping(Request["Place"], frozen=True):
     """Where is a page of a named mapping? From observers."""
 
@@ -130,5 +142,7 @@ class ProcessExit(Tracepoint, frozen=True, tag="process:exit"):
         return f"process {self.owner} exits"
 
 
-MESSAGES: tuple[type[Message], ...] = (RunThread, RunGenerator, ForkProcess, RunStep, CopyTask, FindMapping, Place)
+MESSAGES: tuple[type[Message], ...] = (
+    RunThread, RunGenerator, ForkProcess, RunStep, CopyTask, WaitForExit, Exited, FindMapping, Place,
+)  # fmt: skip
 TRACEPOINTS: tuple[type[Tracepoint], ...] = (StepBegin, StepBound, StepEnd, ThreadEnd, ProcessForked, ProcessExit)

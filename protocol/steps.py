@@ -300,6 +300,12 @@ class Fork(Step, frozen=True, tag=word_of, kw_only=True):
     child: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,39}$")]
 
 
+class Waitpid(Step, frozen=True, tag=word_of, kw_only=True):
+    """waitpid(2): sleeps until a child has ended."""
+
+    child: Name
+
+
 class Exit(Step, frozen=True, tag=word_of, kw_only=True):
     """The process ends: devices are closed, the address space goes."""
 
@@ -347,6 +353,7 @@ AnyStep: TypeAlias = (
     | Wait
     | Signal
     | Fork
+    | Waitpid
     | Exit
 )
 STEPS: tuple[type[Step], ...] = AnyStep.__args__
@@ -362,5 +369,5 @@ __all__ = [
     "Fadvise", "Fallocate", "Fork", "Fsync", "Gate", "Idle", "Load", "Madvise", "Migrate", "Mincore", "Mmap",
     "Mprotect", "Mremap", "Msync", "Munmap", "Name", "Pin", "PinFlag", "PipeRead", "Preempt", "ProcessVm", "PunchHole",
     "Read", "RegisterBuffers", "Resume", "Seal", "Serve", "SetDirty", "Setrlimit", "Setuid", "Shrink", "Signal", "Step",
-    "Store", "Sync", "SyncFileRange", "Truncate", "Unpin", "Vmsplice", "Wait", "Write", "Writeback", "word",
+    "Store", "Sync", "SyncFileRange", "Truncate", "Unpin", "Vmsplice", "Wait", "Waitpid", "Write", "Writeback", "word",
 ]  # fmt: skip

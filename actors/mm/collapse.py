@@ -15,7 +15,8 @@ from actors.mm.spaces import AddressSpace, Vma
 from actors.mm.tables import NONE, Slot
 from actors.mm.thp import ANON
 from actors.rules.faults import SwapFault
-from actors.rules.thp import CollapseCount, CollapseReadonly, CollapseSync, ThpEnabled
+from actors.rules.rules import KernelRules
+from actors.rules.thp import CollapseCount, CollapseReadonly, CollapseSwap, CollapseSync, ThpEnabled
 from protocol import memmap, memory
 from protocol.folio import MostMapped
 from protocol.gup import PageReplaced
@@ -54,16 +55,17 @@ class Tally:
     """What the entries of a range come to. limits: max_ptes_none, max_ptes_swap, max_ptes_shared, if `limited`: they
     bind khugepaged, not MADV_COLLAPSE."""
 
-    __slots__ = ("_limits", "holes", "shared", "swapped", "writable", "young")
+    __slots__ = ("_limits", "_rules", "holes", "shared", "swapped", "writable", "young")
 
-    def __init__(self, limits: tuple[int, int, int], *, limited: bool) -> None:
+    def __init__(self, rules: KernelRules, limits: tuple[int, int, int], *, limited: bool) -> None:
+        self._rules = rules
         self._limits = limits if limited else None
         self.holes = self.swapped = self.shared = self.young = 0
         self.writable = False
 
     def entry(self, entry: Entry) -> str:
         """One entry; "", or why the range is left alone."""
-        if entry.kind == EntryKind.SWAP:
+        if entry.kind == EntryKind.SWAP and self._rules.collapse_swap is CollapseSwap.READ_IN:
             self.swapped += 1
             return "exceed_swap_pte" if self._limits and self.swapped > self._limits[1] else ""
         if entry.kind == EntryKind.NONE or (entry.kind == EntryKind.PAGE and entry.target == ZERO_PFN):
@@ -71,6 +73,8 @@ class Tally:
             return "exceed_none_pte" if self._limits and self.holes > self._limits[0] else ""
         if entry.kind != EntryKind.PAGE:
             return "pte_non_present"
+        if not entry.writable and self._rules.collapse_readonly is CollapseReadonly.EVERY:
+            return "page_ro"
         self.writable |= entry.writable
         self.young += entry.young
         return ""
@@ -147,7 +151,7 @@ class Collapse(Faults, CollapseFiles):
         result, vma = self._revalidate(space, start, advised=advised)
         if vma is None:
             return result
-        tally = Tally(self.max_ptes, limited=not advised)
+        tally = Tally(self.rules, self.max_ptes, limited=not advised)
         table = self.tables.find(space, start, 1)
         assert table is not None
         async with self.tables.lock(table.entry.target):
@@ -223,7 +227,7 @@ class Collapse(Faults, CollapseFiles):
     async def _isolate(self, space: AddressSpace, start: int, down: Entry, old: list[Old], *, advised: bool) -> str:
         """__collapse_huge_page_isolate(), under the lock of the page table that was taken out: "" if all pages are
         ours alone. `old` gets those that are locked and isolated by then."""
-        tally = Tally(self.max_ptes, limited=not advised)
+        tally = Tally(self.rules, self.max_ptes, limited=not advised)
         taken: set[int] = set()
         for slot in self._slots(down.target, start):
             entry = slot.entry

@@ -34,7 +34,7 @@ class MmCore(KernelActor):
 
     levels, bits: shape of the page tables. cpus: all CPUs of the host, as "cpu/0". chunk: bytes that a copy loop
     moves in one step. swap: there is a swap area, so that pages may be in its cache. max_ptes: khugepaged's limits
-    max_ptes_none, max_ptes_swap and max_ptes_shared; the kernel's defaults if None. dirty_limit: pages beyond which who
+    max_ptes_none, max_ptes_swap and max_ptes_shared; the kernel's default for None. dirty_limit: pages beyond which who
     dirties one has to wait; 0 for none.
     """
 
@@ -49,14 +49,18 @@ class MmCore(KernelActor):
         cpus: tuple[str, ...] = (),
         chunk: int = PAGE_SIZE,
         swap: bool = False,
-        max_ptes: tuple[int, int, int] | None = None,
+        max_ptes: tuple[int | None, int | None, int | None] = (None, None, None),
         dirty_limit: int = 0,
     ) -> None:
         super().__init__(address, port, rules=rules)
         self.dirty_limit = dirty_limit
         self.swap = swap
         huge = 1 << bits
-        self.max_ptes = max_ptes or (huge - 1, max(huge // 8, 1), huge // 2)
+        defaults = (huge - 1, max(huge // 8, 1), huge // 2)
+        none, swapped, shared = (
+            usual if most is None else most for most, usual in zip(max_ptes, defaults, strict=True)
+        )
+        self.max_ptes = (none, swapped, shared)
         self.tables = PageTables(self, levels, bits)
         self.cpus = tuple(self.at(cpu) for cpu in cpus)
         self.wide = rules.pte_read is not PteRead.ATOMIC

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import ECHILD
 from typing import Final
 
 from actors.base import Entity, Field, Map, Port, WaitQueue, handles
@@ -18,6 +19,7 @@ from protocol.driver import ShareDevice
 from protocol.message import DONE, Done
 from protocol.mm import ExitMm, ForkMm, KillPending
 from protocol.process import (
+    Exited,
     ForkProcess,
     ProcessExit,
     ProcessForked,
@@ -26,6 +28,7 @@ from protocol.process import (
     RunThread,
     StepEnd,
     ThreadEnd,
+    WaitForExit,
 )
 from protocol.steps import AnyStep
 from protocol.units import nanoseconds
@@ -51,11 +54,12 @@ _USES_SPACE: Final = (
 
 
 class _Life(Entity):
-    """Whether fork has made the process, whether it is ending, and how many of its threads are within a step right
-    now; how many there are."""
+    """Whether fork has made the process, whether it is ending or has ended; how many threads it has, and how many of
+    them are within a step right now."""
 
     born = Field(False)
     exiting = Field(False)
+    ended = Field(False)
     in_kernel = Field(0)
     threads = Field(0)
 
@@ -74,6 +78,7 @@ class Process(Clients):
         """Labels of steps that have ended."""
         self._creation = WaitQueue(self, f"creation of a thread of {spec.name}")
         self._others_left = WaitQueue(self, f"other threads of {spec.name} to leave the kernel")
+        self._exit = WaitQueue(self, f"exit of {spec.name}")
 
     @handles(RunThread)
     def run_thread(self, msg: RunThread) -> None:
@@ -106,6 +111,15 @@ class Process(Clients):
             if not spec.last:
                 self.start(self._thread(thread), f"{self.host}/{thread}")
         return DONE
+
+    @handles(WaitForExit)
+    async def wait_for_exit(self, msg: WaitForExit) -> Exited:
+        """do_wait() of the parent: woken by exit_notify()."""
+        if msg.parent != self.spec.parent or not self.life.born:
+            return Exited(-ECHILD)
+        while not self.life.ended:
+            await self._exit.sleep()
+        return Exited()
 
     @handles(RunStep)
     async def run_step(self, msg: RunStep) -> None:
@@ -235,9 +249,13 @@ class Process(Clients):
         await self.ask(self.at(f"process/{step.child}"), inherited)
         return OK
 
+    async def waitpid(self, step: steps.Waitpid) -> str:
+        """waitpid(2) for one child."""
+        return outcome((await self.ask(self.at(f"process/{step.child}"), WaitForExit(self.spec.name))).error)
+
     async def exit(self, step: steps.Exit) -> str:
         """do_exit(): the other threads leave the kernel first; then exit_mm(), then exit_files(), which closes devices:
-        pins outlive the address space for a moment."""
+        pins outlive the address space for a moment; exit_notify() at last."""
         self.life.exiting = True
         while self.life.in_kernel > 1:
             await self._others_left.sleep()
@@ -245,4 +263,6 @@ class Process(Clients):
             await self.ask(self.mm, ExitMm(self.spec.name))
         await self.exit_files()
         self.trace(ProcessExit(self.spec.name))
+        self.life.ended = True
+        self._exit.wake_all()
         return OK

@@ -133,5 +133,6 @@ _WORDINGS: Final[dict[type[steps.Step], Callable[[Any], str]]] = {
     steps.Wait: lambda step: f"wait {step.time}",
     steps.Signal: lambda step: f"kill {step.process} with {step.signal}",
     steps.Fork: lambda step: f"fork {step.child}",
+    steps.Waitpid: lambda step: f"wait for the end of {step.child}",
     steps.Exit: lambda _: "exit",
 }

@@ -11,7 +11,7 @@ from protocol.mm import Foll, GetUserPages
 
 def refuse_flags(flags: int, rules: KernelRules, *, fast: bool = False) -> tuple[int, str]:
     """(negative errno, the WARN's text) for an illegal mix; (0, "") if the flags may be used. fast: in a _fast call."""
-    if flags & Foll.GET and flags & Foll.PIN and rules.pin_api is not PinApi.PLACEHOLDER:
+    if flags & Foll.GET and flags & Foll.PIN and (fast or rules.pin_api is not PinApi.PLACEHOLDER):
         return -errno.EINVAL, "FOLL_GET and FOLL_PIN are mutually exclusive"
     if flags & Foll.PIN and rules.pin_api is PinApi.NONE:
         return -errno.EINVAL, "FOLL_PIN is unknown to this kernel"

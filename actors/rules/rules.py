@@ -62,6 +62,7 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     collapse_sync: thp.CollapseSync
     collapse_count: thp.CollapseCount
     collapse_readonly: thp.CollapseReadonly
+    collapse_swap: thp.CollapseSwap
     hugetlb_fork: hugetlb.HugetlbFork
     hugetlb_child: hugetlb.HugetlbChild
     hugetlb_force: hugetlb.HugetlbForce

@@ -38,11 +38,19 @@ class CollapseCount(RuleValue):
     )
 
 
-class CollapseReadonly(RuleValue):
-    """A range in which no entry is writable."""
+class CollapseSwap(RuleValue):
+    """A range of which some pages are swapped out."""
 
-    REFUSED = "refused", "is left alone: SCAN_PAGE_RO [S 4.6 .. 6.17]"
-    COLLAPSED = "collapsed", "collapses as any other [S 6.18 .. 7.3]"
+    REFUSED = "refused", "is left alone [S 3.17, 4.6]"
+    READ_IN = "read_in", "they are read in first, if they are not more than max_ptes_swap [S 4.14 .. 7.3]"
+
+
+class CollapseReadonly(RuleValue):
+    """Must the entries of the range be writable?"""
+
+    EVERY = "every", "each of them [S 3.17]"
+    REFUSED = "refused", "one of them at least: SCAN_PAGE_RO [S 4.6 .. 6.17]"
+    COLLAPSED = "collapsed", "no [S 6.18 .. 7.3]"
 
 
 class CollapseSync(RuleValue):

@@ -113,6 +113,15 @@ class Fabric(Part, frozen=True, kw_only=True):
     spread: Duration = "500ns"
 
 
+class Khugepaged(Part, frozen=True, kw_only=True):
+    """Which ranges khugepaged leaves alone: those with more holes, swapped or shared pages than that. Its own limits
+    are all but one, an eighth and half of a huge page."""
+
+    max_ptes_none: Count | None = None
+    max_ptes_swap: Count | None = None
+    max_ptes_shared: Count | None = None
+
+
 class Machine(Part, frozen=True, kw_only=True):
     """The hardware and what is on its disks. All hosts (h0, h1, ...) are alike.
 
@@ -120,9 +129,7 @@ class Machine(Part, frozen=True, kw_only=True):
     levels: of the page tables; table_bits: address bits that each decodes, so that a huge page has 2**table_bits pages.
     hugepages, gigantic_pages: huge pages of the hugetlb pools, of 2**table_bits and of 4**table_bits pages each.
     swap: pages of swap space. dirty_limit: so many pages may be dirty or under writeback before writers have to wait
-    (vm.dirty_bytes); 0: any number. max_ptes: khugepaged's max_ptes_none, max_ptes_swap, max_ptes_shared; by default
-    as the kernel has them: all but one, an eighth, half of a huge page. memfds: files of memfd_create(2). latency: the
-    first entry that matches counts.
+    (vm.dirty_bytes); 0: any number. memfds: files of memfd_create(2). latency: the first entry that matches counts.
     fabric: RDMA between the hosts (default: they do not know each other).
     """
 
@@ -136,7 +143,7 @@ class Machine(Part, frozen=True, kw_only=True):
     gigantic_pages: Count = 0
     swap: Count = 0
     dirty_limit: Count = 0
-    max_ptes: tuple[Count, Count, Count] | None = None
+    khugepaged: Khugepaged = Khugepaged()
     filesystems: dict[ActorName, FileSystem] = {}
     disks: dict[ActorName, Disk] = {}
     devices: dict[ActorName, Device] = {}

@@ -210,6 +210,11 @@ def _check_step(scenario: Scenario, step: steps.Step, path: Path) -> None:
     if isinstance(step, steps.Signal):
         processes = {process_of(name, other)[1] for name, other in scenario.threads.items()}
         _known(step.process, "process", sorted(processes), path, "process")
+    if isinstance(step, steps.Waitpid):
+        children = _children(scenario, str(path[1]))
+        if step.child not in children:
+            problem = unknown("child", step.child, children, "no step of this process forks one")
+            raise FieldError(problem, *path, "child")
     if isinstance(step, steps.Serve):
         served = [name for name, disk in machine.disks.items() if disk.served]
         _known(step.disk, "served disk", served, path, "disk")
@@ -249,6 +254,12 @@ def _check_fork(scenario: Scenario, step: steps.Fork, path: Path) -> None:
         ancestor = forked.get((host, ancestor), "")
         if ancestor == step.child:
             raise FieldError(f"process {step.child!r} is an ancestor of process {process!r}", *path, "child")
+
+
+def _children(scenario: Scenario, thread: str) -> list[str]:
+    """Processes that the process of a thread forks."""
+    host, process = process_of(thread, scenario.threads[thread])
+    return sorted(child for (place, child), parent in parents(scenario).items() if (place, parent) == (host, process))
 
 
 def _family(scenario: Scenario, process: tuple[str, str]) -> set[tuple[str, str]]:

@@ -84,3 +84,32 @@ def test_when_fork_fails_the_child_never_begins() -> None:
     assert machine.results()[-2:] == ["ENOMEM", "1"]
     assert machine.results("kid:k") == []
     assert machine.of(ProcessForked) == []
+
+
+def test_waitpid_sleeps_until_the_child_has_left_everything() -> None:
+    machine = forked(
+        [
+            MAP,
+            step("pin", name="mr", device="nic", map="buf"),
+            FORK,
+            step("unpin", pin="mr"),
+            step("waitpid", child="kid"),
+        ],
+        [step("pin", name="own", device="nic", map="buf"), step("wait", time="1ms"), step("exit")],
+    )
+    assert machine.results()[-1] == "ok"
+    assert machine.held_by_drivers() == {}
+    assert machine.time_of(machine.of(Released)[-1]) > 1_000_000
+    ends = [point.thread for point in machine.of(ThreadEnd)]
+    assert ends == ["kid:k", "app"]
+
+
+def test_who_waits_for_a_child_that_is_not_there_yet_is_told_so() -> None:
+    machine = Machine(
+        **{
+            "app": [MAP, step("wait", time="1us"), FORK],
+            "app:other": [step("waitpid", child="kid")],
+            "kid:k": [step("exit")],
+        }
+    ).run()
+    assert machine.results("app:other") == ["ECHILD"]

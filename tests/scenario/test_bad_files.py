@@ -111,6 +111,7 @@ def test_the_file_that_the_others_are_made_from_is_fine() -> None:
         ("- unpin: {pin: mr}", "- unpin: {pin: mr, dirty: maybe}", "true or false is expected here, not 'maybe'"),
         ("- unpin: {pin: mr}", "- unpin: {pin: mr, label: x}", "f.yaml:13: threads.app.steps[3].unpin.label: 'label' stands beside 'unpin'"),
         ("- unpin: {pin: mr}", "- signal: {process: ap}", "unknown process 'ap'; did you mean 'app'?"),
+        ("- unpin: {pin: mr}", "- waitpid: {child: flusher}", "unknown child 'flusher': no step of this process forks one"),
         ("      - sync:\n        after: written\n", "      []\n", "threads.flusher.steps: the list is empty"),
     ],
 )  # fmt: skip
