@@ -61,15 +61,17 @@ def _list(*, as_json: bool) -> None:
         ]
         say_json({"scenarios": listed})
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("name", "what happens", "kernel"):
-        table.add_column(heading, overflow="fold", no_wrap=heading != "what happens")
-    for entry, scenario in entries:
-        what = Text.assemble(scenario.title, (f"\n{entry.name}", "dim"))
-        table.add_row(Text(entry.ident, "bold"), what, scenario.kernel)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    area = ""
+    for entry, scenario in sorted(entries, key=lambda one: one[0].area):
+        if entry.area != area:
+            area = entry.area
+            table.add_row(Text(f"{area}/", "dim"))
+        table.add_row(Text(f"  {entry.stem}", "bold"), scenario.kernel, scenario.title)
+    say_table(table)
     out = stdout()
     say_table(table)
-    out.print("\nRead one: gupsim scenarios S01    Play it: gupsim run S01 --timeline")
+    out.print("\nThe start of a name is enough. Read one: gupsim scenarios S01    Play it: gupsim run S01 --timeline")
 
 
 def _show(name: str) -> None:

@@ -61,8 +61,8 @@ def _under(folder: Traversable, area: str) -> Iterator[Shipped]:
 
 
 def find(name: str) -> tuple[Traversable, str]:
-    """The file that `name` means, and how to call it in messages: a path that exists, else the id, the name or the
-    path of a shipped scenario. ScenarioError if there is none, or if the name fits several."""
+    """The file that `name` means, and how to call it in messages: a path that exists, else the id, the name (or the
+    start of it) or the path of a shipped scenario. ScenarioError if there is none, or if the name fits several."""
     if not name:
         raise ScenarioError("the name of a scenario is empty")
     if "\0" in name:
@@ -78,6 +78,7 @@ def find(name: str) -> tuple[Traversable, str]:
     entries = shipped()
     for alike in (name, name.upper()):
         hits = [entry for entry in entries if alike in {entry.stem, entry.file, entry.name, entry.ident}]
+        hits = hits or [entry for entry in entries if alike and entry.stem.startswith(alike)]
         if hits:
             break
     if len(hits) == 1:
