@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 CODE    = protocol actors gupsim $(wildcard benchmarks)
 
-.PHONY: demo test lint bench bench-short docs clean
+.PHONY: demo test test-full lint bench bench-short docs clean
 .DELETE_ON_ERROR:
 
 # S01 ends in a violation, and gupsim says so with exit status 1: that is the story, not a failure.
@@ -12,7 +12,10 @@ demo: $(VENV)/.run
 	@$(BIN)/gupsim run S01 || test $$? -eq 1
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --durations=10
+
+test-full: $(VENV)/.test
+	@$(BIN)/python -m pytest -n auto --durations=20 -m ""
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

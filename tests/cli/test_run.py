@@ -105,6 +105,19 @@ def test_the_result_is_the_same_in_another_process_under_another_hash_seed(name:
     assert told[0] == told[1] == told[2]
 
 
+def test_a_workload_is_run_with_fewer_hosts_and_for_a_shorter_time() -> None:
+    two, four = (run_json("rdma-cluster", "--hosts", hosts, "--duration", "50us", status=0) for hosts in ("2", "4"))
+    assert 0 < two["metrics"]["dma_operations"] < four["metrics"]["dma_operations"]
+    longer = run_json("rdma-cluster", "--hosts", "2", "--duration", "100us", status=0)
+    assert longer["metrics"]["dma_operations"] > two["metrics"]["dma_operations"]
+
+
+def test_the_time_of_something_that_is_no_workload_is_refused() -> None:
+    refused = gupsim("run", "S01", "--duration", "50us")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--duration" in refused.stderr
+
+
 def test_another_seed_gives_another_history() -> None:
     one, two = (run_json("S01", "--seed", seed, status=1)["trace_sha256"] for seed in ("1", "2"))
     assert one != two

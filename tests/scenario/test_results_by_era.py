@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.rules import ERAS
-from gupsim.run import run_scenario
-from gupsim.scenario.choices import kernel_of
-from gupsim.scenario.load import load_text
+from tests.scenario.by_era import run
 
 SMALL = "{cpus: 1, memory: 64KiB, levels: 2, table_bits: 3, devices: {nic: {}, gpu: {}, vf: {driver: vfio}}}"
 HUGE = "{cpus: 1, memory: 256KiB, levels: 3, table_bits: 2, swap: 8, hugepages: 4, devices: {nic: {}}"
@@ -221,17 +219,17 @@ ALL = [pytest.param(text, era, want, id=f"{text.split('title: ')[1].splitlines()
 
 @pytest.mark.parametrize(("text", "era", "want"), ALL)
 def test_each_call_returns_what_it_does_in_the_era(text: str, era: str, want: dict[str, str]) -> None:
-    result = run_scenario(load_text(text), kernel_of(era, ""))
+    result = run(text, era)
     assert {name: result.outcome.results[name] for name in want} == want
     assert not result.kinds
 
 
 @pytest.mark.parametrize("era", ERAS)
 def test_what_an_era_does_not_have_is_refused_without_a_warning(era: str) -> None:
-    assert run_scenario(load_text(ADVICE), kernel_of(era, "")).outcome.metrics["kernel_warnings"] == 0
-    assert run_scenario(load_text(COPY), kernel_of(era, "")).outcome.metrics["kernel_warnings"] == 0
+    assert run(ADVICE, era).outcome.metrics["kernel_warnings"] == 0
+    assert run(COPY, era).outcome.metrics["kernel_warnings"] == 0
 
 
 @pytest.mark.parametrize(("era", "warnings"), [("v5.4", 0), ("v5.6", 1), ("v5.7", 2), ("v6.12", 2)])
 def test_flags_that_exclude_each_other_are_warned_of(era: str, warnings: int) -> None:
-    assert run_scenario(load_text(BOTH), kernel_of(era, "")).outcome.metrics["kernel_warnings"] == warnings
+    assert run(BOTH, era).outcome.metrics["kernel_warnings"] == warnings

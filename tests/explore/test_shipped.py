@@ -1,0 +1,28 @@
+"""Every shipped scenario does in all its interleavings what its file says of each kernel, and no proof is vacuous."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from gupsim.scenario.find import Shipped, shipped
+from gupsim.scenario.load import load
+from tests.cli.run_cli import gupsim
+
+LONG: Final = {"S01", "S02", "S21", "S35"}
+"""More than ten seconds."""
+
+SEARCHED = [
+    pytest.param(entry, id=entry.ident, marks=pytest.mark.long if entry.ident in LONG else [])
+    for entry in shipped()
+    if load(entry.name).scenario.workload is None
+]
+
+
+@pytest.mark.parametrize("entry", SEARCHED)
+def test_what_the_file_expects_of_each_kernel_holds(entry: Shipped, tmp_path: object) -> None:
+    searched = gupsim("explore", entry.name, "--out", str(tmp_path))
+    assert searched.returncode == 0, searched.stdout + searched.stderr
+    kernels = len(load(entry.name).scenario.expectations)
+    assert f"{kernels} of {kernels} kernels as expected" in searched.stdout
