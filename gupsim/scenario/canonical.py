@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -43,10 +44,15 @@ def _form(value: Any) -> Any:
     return value
 
 
+@cache
+def _fields_of(cls: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(cls)
+
+
 def _given(value: msgspec.Struct) -> dict[str, Any]:
     """Fields that differ from their defaults, by their names in the file."""
     given = {}
-    for field in msgspec.structs.fields(value):
+    for field in _fields_of(type(value)):
         item = getattr(value, field.name)
         default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
         if default is msgspec.NODEFAULT or item != default or type(item) is not type(default):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -43,7 +44,7 @@ class Reader:
 
     def scenario(self, node: Node) -> Scenario:
         """The whole file."""
-        return self.read(node, shape.type_info(Scenario), ())  # type: ignore[no-any-return]
+        return self.struct(node, Scenario, ())  # type: ignore[no-any-return]
 
     def fail(self, problem: str, node: Node, path: Path) -> ScenarioError:
         return ScenarioError(problem, line=self.lines.get(path, node.line), field=field_name(path))
@@ -69,9 +70,8 @@ class Reader:
         """A mapping with the fields of a struct."""
         if not isinstance(node, Fields):
             raise self.fail(f"fields are expected here, not {said(node)}", node, path)
-        info = shape.type_info(cls)
-        assert isinstance(info, shape.StructType)
-        return cls(**self.values(node, {field.encode_name: field for field in info.fields}, path))
+        self.lines.setdefault(path, node.line)
+        return cls(**self.values(node, _fields_of(cls), path))
 
     def values(self, node: Fields, fields: Mapping[str, shape.Field], path: Path) -> dict[str, Any]:
         """The values of the fields of a struct, by attribute name."""
@@ -249,6 +249,7 @@ class Reader:
         return text
 
 
+@cache  # looking through the types of a struct takes far longer than reading a file
 def _fields_of(cls: type[msgspec.Struct]) -> dict[str, shape.Field]:
     info = shape.type_info(cls)
     assert isinstance(info, shape.StructType)

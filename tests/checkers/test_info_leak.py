@@ -181,6 +181,7 @@ def test_what_a_device_writes_for_a_parent_lands_with_the_child(kernel: str, fla
     assert ("info-leak" in kinds(DEVICE_WRITES.substitute(flag=flag), kernel)) is leaks
 
 
+@pytest.mark.long
 def test_a_device_that_kept_an_address_reads_for_whoever_gave_it() -> None:
     assert {"info-leak", "dma-use-after-free"} <= kinds(LATE_DEVICE, "v6.12")
 

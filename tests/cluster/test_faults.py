@@ -24,6 +24,7 @@ CHANGED = 100
 """A round that every journal of an interrupted run must hold."""
 
 
+@pytest.mark.long
 async def test_runs_that_are_cut_stopped_and_killed_end_with_the_right_hash(tmp_path: Path) -> None:
     stories = await run_schedules(tmp_path, range(2), seed=2026)
     assert [story.ended for story in stories] == ["right hash"] * 2

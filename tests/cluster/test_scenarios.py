@@ -18,7 +18,13 @@ def small(name: str) -> Loaded:
     return scaled(loaded, duration="300us") if loaded.scenario.workload is not None else loaded
 
 
-@pytest.mark.parametrize("name", [entry.stem for entry in shipped()])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(entry.stem, marks=[] if entry.ident in {"S01", "S16", "S35", "rdma-cluster"} else pytest.mark.long)
+        for entry in shipped()
+    ],
+)
 def test_a_scenario_on_three_nodes_is_that_of_one_process(name: str) -> None:
     loaded = small(name)
     scenario = loaded.scenario

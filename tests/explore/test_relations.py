@@ -149,6 +149,7 @@ def test_equivalent_executions_of_a_scenario_show_the_same_violations(name: str,
     kinds_in_both_orders(name, era, 60)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "chosen", "kind"),
     [

@@ -49,6 +49,7 @@ def test_an_access_is_compared_with_what_allows_and_what_forbids_it(
     assert search(two_speakers((one,), (other,)), Dpor()).traces == traces
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "chosen", "kind"),
     [

@@ -12,7 +12,7 @@ CASES = [(entry.name, kernel) for entry in shipped() for kernel in load(entry.na
 
 
 @pytest.mark.parametrize(("name", "kernel"), CASES)
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
 def test_a_scripted_run_shows_what_is_reachable_and_nothing_else(name: str, kernel: str, seed: int) -> None:
     loaded = load(name)
     expected = loaded.scenario.expectations[kernel]

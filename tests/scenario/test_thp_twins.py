@@ -31,6 +31,7 @@ TWINS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "kind", "safe", "unsafe"), TWINS)
 def test_a_rule_that_keeps_it_safe_is_missed_when_it_goes(name: str, kind: str, safe: str, unsafe: str) -> None:
     check_twins(name, kind, safe, unsafe)
