@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
-CODE    = protocol actors gupsim $(wildcard benchmarks)
+PIP     = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+CODE    = gupsim $(wildcard benchmarks)
 
-.PHONY: demo test test-full lint bench bench-short docs clean
+.PHONY: demo test test-full test-long test-newest lint lock bench bench-short docs clean
 .DELETE_ON_ERROR:
 
 # S01 ends in a violation, and gupsim says so with exit status 1: that is the story, not a failure.
@@ -16,6 +17,14 @@ test: $(VENV)/.test
 
 test-full: $(VENV)/.test
 	@$(BIN)/python -m pytest -n auto --durations=20 -m ""
+
+# Only what `make test` leaves out.
+test-long: $(VENV)/.test
+	@$(BIN)/python -m pytest -n auto --durations=10 -m long
+
+# The newest versions that pyproject.toml allows, in an environment of their own.
+test-newest:
+	@$(MAKE) --no-print-directory test VENV=$(VENV)-newest LOCKED=
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
@@ -33,19 +42,37 @@ docs: $(VENV)/.docs
 	@$(BIN)/mkdocs build --strict
 
 clean:
-	@rm -rf $(VENV) build dist site .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf $(VENV) $(VENV)-newest build dist site .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One stamp per set of extras. They live in the environment, so that a new environment forgets them all.
+# One stamp per set of packages, in the environment, so that a new environment forgets them all. locks/NAME.txt says
+# which versions, with their hashes; with LOCKED= the newest that pyproject.toml allows are taken.
+LOCKED = yes
 $(VENV)/.run:  EXTRAS =
 $(VENV)/.test: EXTRAS = [test]
-$(VENV)/.dev:  EXTRAS = [test,bench,dask]
+$(VENV)/.dev:  EXTRAS = [test,lint,bench]
 $(VENV)/.docs: EXTRAS = [docs]
 
-$(VENV)/.run $(VENV)/.test $(VENV)/.dev $(VENV)/.docs: $(VENV)/.made
+$(VENV)/.%: $(VENV)/.made locks/%.txt
 	@echo "installing gupsim$(EXTRAS) into $(VENV)" >&2
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".$(EXTRAS)"
+ifeq ($(LOCKED),yes)
+	@$(PIP) install --require-hashes --requirement locks/$*.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+else
+	@$(PIP) install --editable ".$(EXTRAS)"
+endif
 	@touch $@
+
+# Renews the locks, for all systems and all Pythons from 3.11 on.
+lock: $(VENV)/.made
+	@$(PIP) install 'uv>=0.13'
+	@for set in run: test:test dev:test,lint,bench docs:docs; do \
+	  extras=$$(echo "$${set#*:}" | tr ',' ' '); set -- ; for extra in $$extras; do set -- "$$@" --extra $$extra; done; \
+	  echo "locks/$${set%%:*}.txt" >&2; \
+	  printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	    --generate-hashes --no-annotate --custom-compile-command 'make lock' \
+	    --output-file "locks/$${set%%:*}.txt" "$$@" pyproject.toml - ; \
+	done
 
 $(VENV)/.made: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

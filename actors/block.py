@@ -6,9 +6,9 @@ import errno
 from typing import NamedTuple
 from zlib import crc32
 
-from actors.base import Actor, Fifo, Map, Port, TicketLock, chunks_of, handles
-from protocol.address import local_name
-from protocol.block import (
+from gupsim.actors.base import Actor, Fifo, Map, Port, TicketLock, chunks_of, handles
+from gupsim.protocol.address import local_name
+from gupsim.protocol.block import (
     BioEnd,
     BlockChecksum,
     BlockContent,
@@ -22,9 +22,9 @@ from protocol.block import (
     ServeNext,
     SubmitBio,
 )
-from protocol.kernel import Boot
-from protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
-from protocol.message import Status
+from gupsim.protocol.kernel import Boot
+from gupsim.protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
+from gupsim.protocol.message import Status
 
 
 class Sector(NamedTuple):

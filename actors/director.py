@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from actors.base import Actor, Map, Port, WaitQueue, handles
-from protocol.director import Seen, WaitFor
-from protocol.message import DONE, Done
+from gupsim.actors.base import Actor, Map, Port, WaitQueue, handles
+from gupsim.protocol.director import Seen, WaitFor
+from gupsim.protocol.message import DONE, Done
 
 
 class Director(Actor):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from errno import EAGAIN, EIO
 
-from actors.base import Actor, Map, Port, WaitQueue, chunks_of, handles
-from protocol.address import local_name
-from protocol.director import DIRECTOR, WaitFor
-from protocol.dma import DmaAccess, DmaDone, DmaEnd, DmaStart, IommuFault, Program
-from protocol.fabric import (
+from gupsim.actors.base import Actor, Map, Port, WaitQueue, chunks_of, handles
+from gupsim.protocol.address import local_name
+from gupsim.protocol.director import DIRECTOR, WaitFor
+from gupsim.protocol.dma import DmaAccess, DmaDone, DmaEnd, DmaStart, IommuFault, Program
+from gupsim.protocol.fabric import (
     FIRST_REMOTE_OPERATION,
     REMOTE_ACCESS_ERROR,
     AddRegion,
@@ -19,9 +19,9 @@ from protocol.fabric import (
     RemoveRegion,
     WriteRemote,
 )
-from protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
-from protocol.message import Status
-from protocol.pages import Pages
+from gupsim.protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
+from gupsim.protocol.message import Status
+from gupsim.protocol.pages import Pages
 
 
 class Dma(Actor):

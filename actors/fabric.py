@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from actors.base import Actor, handles
-from protocol.fabric import FindRegion, Region, WriteRemote
-from protocol.message import Status
+from gupsim.actors.base import Actor, handles
+from gupsim.protocol.fabric import FindRegion, Region, WriteRemote
+from gupsim.protocol.message import Status
 
 
 class Fabric(Actor):

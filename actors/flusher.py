@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from actors.base import KernelActor, Port, chunks_of, handles
-from actors.rules import KernelRules
-from actors.rules.files import WritebackPinned
-from protocol.address import local_name
-from protocol.flusher import StartPeriodic, Writeback, WritebackBounce, WritebackDone, WritebackPass, WritebackSkip
-from protocol.fs import (
+from gupsim.actors.base import KernelActor, Port, chunks_of, handles
+from gupsim.actors.rules import KernelRules
+from gupsim.actors.rules.files import WritebackPinned
+from gupsim.protocol.address import local_name
+from gupsim.protocol.flusher import (
+    StartPeriodic,
+    Writeback,
+    WritebackBounce,
+    WritebackDone,
+    WritebackPass,
+    WritebackSkip,
+)
+from gupsim.protocol.fs import (
     DirtyInodes,
     DirtyPage,
     NextDirty,
@@ -16,7 +23,7 @@ from protocol.fs import (
     TagForWriteback,
     WritePage,
 )
-from protocol.memmap import (
+from gupsim.protocol.memmap import (
     AllocPages,
     ChangeFlags,
     LeaveCharged,
@@ -30,8 +37,8 @@ from protocol.memmap import (
     WaitUnpinned,
     WaitWriteback,
 )
-from protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
-from protocol.mm import PageMkclean
+from gupsim.protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
+from gupsim.protocol.mm import PageMkclean
 
 
 class Flusher(KernelActor):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 
-from actors.base import Entity, Field, Fifo, KernelActor, Port, handles
-from actors.rules import KernelRules
-from protocol.message import DONE, Done, Status
-from protocol.thp import Collapse, CollapseRange, KhugepagedEnter, NextHugeRange, ScanNext
+from gupsim.actors.base import Entity, Field, Fifo, KernelActor, Port, handles
+from gupsim.actors.rules import KernelRules
+from gupsim.protocol.message import DONE, Done, Status
+from gupsim.protocol.thp import Collapse, CollapseRange, KhugepagedEnter, NextHugeRange, ScanNext
 
 
 class _Scan(Entity):

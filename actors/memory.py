@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from actors.base import Actor, Port, handles
-from actors.base.footprint import READ, WRITE
-from protocol.memory import (
+from gupsim.actors.base import Actor, Port, handles
+from gupsim.actors.base.footprint import READ, WRITE
+from gupsim.protocol.memory import (
     PAGE_SIZE,
     MemoryData,
     MemoryRead,
@@ -17,7 +17,7 @@ from protocol.memory import (
     WriteMemory,
     ZeroFrame,
 )
-from protocol.message import DONE, Done
+from gupsim.protocol.message import DONE, Done
 
 
 class MemoryFault(RuntimeError):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from actors.base import Actor, handles
-from protocol.address import host_of
-from protocol.block import ReadBlock
-from protocol.fs import StatFile
-from protocol.memmap import Page, ReadCounts, ReadFlags, ReadFolio, ReadVmstat
-from protocol.memory import ReadFrame
-from protocol.mm import ReadPagemap
-from protocol.observer import (
+from gupsim.actors.base import Actor, handles
+from gupsim.protocol.address import host_of
+from gupsim.protocol.block import ReadBlock
+from gupsim.protocol.fs import StatFile
+from gupsim.protocol.memmap import Page, ReadCounts, ReadFlags, ReadFolio, ReadVmstat
+from gupsim.protocol.memory import ReadFrame
+from gupsim.protocol.mm import ReadPagemap
+from gupsim.protocol.observer import (
     ContentSeen,
     FileSeen,
     FrameSeen,
@@ -23,8 +23,8 @@ from protocol.observer import (
     TaskSeen,
     VmstatSeen,
 )
-from protocol.proc import ReadStatus, ReadVmas
-from protocol.process import FindMapping
+from gupsim.protocol.proc import ReadStatus, ReadVmas
+from gupsim.protocol.process import FindMapping
 
 _NOTHING = -1
 

@@ -6,15 +6,15 @@ from typing import Final
 
 import msgspec
 
-from actors.base import KernelActor, Map, Port, chunks_of, handles
-from actors.rules.rules import KernelRules
-from protocol.cpu import GetUserPagesFast
-from protocol.memmap import PutRefs
-from protocol.memory import PAGE_SIZE, ReadMemory
-from protocol.message import DONE, Done
-from protocol.mm import Foll
-from protocol.pages import Pages
-from protocol.pipe import (
+from gupsim.actors.base import KernelActor, Map, Port, chunks_of, handles
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.protocol.cpu import GetUserPagesFast
+from gupsim.protocol.memmap import PutRefs
+from gupsim.protocol.memory import PAGE_SIZE, ReadMemory
+from gupsim.protocol.message import DONE, Done
+from gupsim.protocol.mm import Foll
+from gupsim.protocol.pages import Pages
+from gupsim.protocol.pipe import (
     GetPipe,
     MakePipe,
     Pipe,

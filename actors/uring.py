@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from actors.base import KernelActor, Map, Port, chunks_of, handles
-from actors.rules.introduced import UringSetup
-from actors.rules.rules import KernelRules
-from actors.rules.uring import (
+from gupsim.actors.base import KernelActor, Map, Port, chunks_of, handles
+from gupsim.actors.rules.introduced import UringSetup
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.actors.rules.uring import (
     UringAccount,
     UringCoalesce,
     UringExit,
@@ -21,15 +21,15 @@ from actors.rules.uring import (
     UringPin,
     UringPinned,
 )
-from protocol.cpu import GetUserPagesFast
-from protocol.memmap import Folio, PutRefs, ReadFolio, UnpinRefs
-from protocol.memory import ReadMemory, WriteMemory
-from protocol.message import DONE, Done, Status
-from protocol.mm import Foll, GetUserPages, UserPages
-from protocol.pages import Pages
-from protocol.proc import ChargePinned, ReadVmas
-from protocol.shmem import SHMEM
-from protocol.uring import (
+from gupsim.protocol.cpu import GetUserPagesFast
+from gupsim.protocol.memmap import Folio, PutRefs, ReadFolio, UnpinRefs
+from gupsim.protocol.memory import ReadMemory, WriteMemory
+from gupsim.protocol.message import DONE, Done, Status
+from gupsim.protocol.mm import Foll, GetUserPages, UserPages
+from gupsim.protocol.pages import Pages
+from gupsim.protocol.proc import ChargePinned, ReadVmas
+from gupsim.protocol.shmem import SHMEM
+from gupsim.protocol.uring import (
     Copied,
     FixedRegistered,
     FixedReleased,

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from actors.base import Actor, handles
 from benchmarks.contest import Contest, Turn
 from benchmarks.table import Row, compared, missing
+from gupsim.actors.base import Actor, handles
 from gupsim.engine import TimedWorld
-from protocol.message import Message, Request
+from gupsim.protocol.message import Message, Request
 
 ASKER = "h0/asker"
 SERVER = "h0/server"

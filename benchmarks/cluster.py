@@ -23,9 +23,9 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from actors.base import Actor, Port, handles
 from benchmarks import wire
 from benchmarks.table import Row, table
+from gupsim.actors.base import Actor, Port, handles
 from gupsim.cluster.children import free_port
 from gupsim.cluster.coordinator import Coordinator
 from gupsim.cluster.dial import Dialler
@@ -37,16 +37,16 @@ from gupsim.cluster.plan import NodePart, Plan, build_part, lookahead_of, plan_o
 from gupsim.cluster.run_dir import RUN_VERSION, RunDir, RunFile
 from gupsim.cluster.security import Credentials
 from gupsim.engine import TimedWorld
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.codec import Codec
+from gupsim.protocol.message import Message
+from gupsim.protocol.node import Begin
 from gupsim.run import run_scenario
 from gupsim.scenario.choices import kernel
 from gupsim.scenario.load import Loaded, load
 from gupsim.scenario.scale import scaled
 from gupsim.trace import TraceWriter
 from gupsim.world import World, planned
-from protocol.catalog import ALL_MESSAGES
-from protocol.codec import Codec
-from protocol.message import Message
-from protocol.node import Begin
 
 
 class Hop(Message, frozen=True):

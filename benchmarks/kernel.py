@@ -50,8 +50,8 @@ def _player() -> Callable[[], float]:
 def page_cost() -> Row:
     """Bytes for each page, as the allocator of Python sees them."""
     try:
-        from actors.memmap import Memmap
-        from actors.rules import ERAS
+        from gupsim.actors.memmap import Memmap
+        from gupsim.actors.rules import ERAS
     except ImportError as error:
         return skipped(MEMORY, f"not there yet: {error}")
     rules = next(iter(ERAS.values()))[0]

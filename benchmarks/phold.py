@@ -11,12 +11,12 @@ from heapq import heapify, heappop, heappush
 from random import Random
 from typing import Any, Final
 
-from actors.base import Actor, Port, handles
 from benchmarks.contest import Contest, Turn
 from benchmarks.table import Row, compared, missing
+from gupsim.actors.base import Actor, Port, handles
 from gupsim.engine import TimedWorld
-from protocol.codec import Codec
-from protocol.message import Message
+from gupsim.protocol.codec import Codec
+from gupsim.protocol.message import Message
 
 ACTORS: Final = 1_024
 MESSAGES: Final = 16

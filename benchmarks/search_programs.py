@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from actors.base import Actor, Column, Port, handles
+from gupsim.actors.base import Actor, Column, Port, handles
+from gupsim.protocol.message import Message, Request
 from gupsim.search.program import Program
 from gupsim.search.world import ExploredWorld
-from protocol.message import Message, Request
 
 PTE, ACKS, FREED = 0, 1, 2
 SERVER = "server"

@@ -16,9 +16,9 @@ from aiohttp import WSMsgType, web
 from benchmarks.table import Row
 from gupsim.cluster.children import free_port
 from gupsim.cluster.node import in_event_loop
-from protocol.catalog import ALL_MESSAGES
-from protocol.memory import WriteMemory
-from protocol.node import Frame, FrameCodec, Parcel
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.memory import WriteMemory
+from gupsim.protocol.node import Frame, FrameCodec, Parcel
 
 _encode = msgspec.msgpack.Encoder().encode
 BODY = WriteMemory(7, 0, b"x" * 64, "dma/nic")

@@ -11,6 +11,9 @@ import msgspec
 from gupsim.checkers import Suite
 from gupsim.outcomes import WitnessReader, shown
 from gupsim.outcomes.evidence import decided_of
+from gupsim.protocol.director import DIRECTOR
+from gupsim.protocol.engine import Stuck
+from gupsim.protocol.observer import FileSeen
 from gupsim.report.metrics import Metrics
 from gupsim.report.outcome import Outcome
 from gupsim.scenario.canonical import file_form
@@ -19,9 +22,6 @@ from gupsim.scenario.load import Loaded
 from gupsim.trace import TRACE_VERSION, EventReader, Header, TraceWriter
 from gupsim.trace.records import Event
 from gupsim.world import World, build
-from protocol.director import DIRECTOR
-from protocol.engine import Stuck
-from protocol.observer import FileSeen
 
 SLICE: Final = 5_000
 """Deliveries between two reports of progress: about a tenth of a second."""

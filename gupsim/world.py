@@ -7,29 +7,29 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.base.actor import Actor
-from actors.rules import KernelRules
-from actors.rules.consulted import consulted
+from gupsim.actors.base.actor import Actor
+from gupsim.actors.rules import KernelRules
+from gupsim.actors.rules.consulted import consulted
 from gupsim.engine.links import LinkSpeed
 from gupsim.engine.timed import TimedWorld
 from gupsim.outcomes.observables import is_about_results, observables
+from gupsim.protocol import steps
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.codec import Codec
+from gupsim.protocol.director import DIRECTOR, Seen
+from gupsim.protocol.flusher import StartPeriodic
+from gupsim.protocol.kernel import Boot
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Message
+from gupsim.protocol.observer import Observe, ObserveContent
+from gupsim.protocol.process import RunGenerator, RunThread
+from gupsim.protocol.shmem import SHMEM
+from gupsim.protocol.units import nanoseconds
+from gupsim.protocol.workload import AnyGenerator, word
 from gupsim.scenario.claims import mappings
 from gupsim.scenario.gates import watched
 from gupsim.scenario.model import Disk, FileSystem, Machine, Scenario, huge_pools, pages_of
 from gupsim.scenario.references import RESERVED_DISK, parents, process_of
-from protocol import steps
-from protocol.catalog import ALL_MESSAGES
-from protocol.codec import Codec
-from protocol.director import DIRECTOR, Seen
-from protocol.flusher import StartPeriodic
-from protocol.kernel import Boot
-from protocol.memory import PAGE_SIZE
-from protocol.message import Message
-from protocol.observer import Observe, ObserveContent
-from protocol.process import RunGenerator, RunThread
-from protocol.shmem import SHMEM
-from protocol.units import nanoseconds
-from protocol.workload import AnyGenerator, word
 
 BOOT_TIME: Final = 1_000
 """Virtual ns at which threads start: boot is over by then."""
@@ -254,11 +254,11 @@ def _generators(scenario: Scenario, end: int) -> Iterator[tuple[str, Message]]:
 
 
 def _add_memory_side(plan: Plan, host: str, machine: Machine, rules: KernelRules) -> None:
-    from actors.cpu import Cpu
-    from actors.memmap import Memmap
-    from actors.memory import Memory
-    from actors.mm import Mm
-    from actors.reclaim import Reclaim
+    from gupsim.actors.cpu import Cpu
+    from gupsim.actors.memmap import Memmap
+    from gupsim.actors.memory import Memory
+    from gupsim.actors.mm import Mm
+    from gupsim.actors.reclaim import Reclaim
 
     chunk = PAGE_SIZE // machine.chunks
     frames = pages_of(machine.memory)
@@ -277,9 +277,9 @@ def _add_memory_side(plan: Plan, host: str, machine: Machine, rules: KernelRules
 
 
 def _add_file_side(plan: Plan, host: str, machine: Machine, rules: KernelRules) -> None:
-    from actors.block import Block
-    from actors.flusher import Flusher
-    from actors.fs import Ext4, FileSpec
+    from gupsim.actors.block import Block
+    from gupsim.actors.flusher import Flusher
+    from gupsim.actors.fs import Ext4, FileSpec
 
     chunk = PAGE_SIZE // machine.chunks
     placed = placed_files(machine)
@@ -316,9 +316,9 @@ def _add_file_side(plan: Plan, host: str, machine: Machine, rules: KernelRules) 
 
 
 def _add_devices(plan: Plan, host: str, machine: Machine, rules: KernelRules) -> None:
-    from actors.dma import Dma
-    from actors.driver import Driver, Vfio
-    from actors.fabric import Fabric
+    from gupsim.actors.dma import Dma
+    from gupsim.actors.driver import Driver, Vfio
+    from gupsim.actors.fabric import Fabric
 
     chunk = PAGE_SIZE // machine.chunks
     for name, device in machine.devices.items():
@@ -335,7 +335,7 @@ def _add_open_files(plan: Plan, host: str, scenario: Scenario, rules: KernelRule
         step.advice for thread in scenario.threads.values() for step in thread.steps if type(step) is steps.Madvise
     }
     if steps.Collapse in used or "hugepage" in advised:
-        from actors.khugepaged import Khugepaged
+        from gupsim.actors.khugepaged import Khugepaged
 
         plan.add(f"{host}/khugepaged", Khugepaged, rules=rules)
     if scenario.machine.memfds or any(
@@ -343,22 +343,22 @@ def _add_open_files(plan: Plan, host: str, scenario: Scenario, rules: KernelRule
         for thread in scenario.threads.values()
         for step in thread.steps
     ):
-        from actors.fs import Shmem, ShmemSpec
+        from gupsim.actors.fs import Shmem, ShmemSpec
 
         memfds = tuple(ShmemSpec(ino, pages) for _, ino, pages in memfds_of(scenario.machine))
         plan.add(f"{host}/{SHMEM}", Shmem, rules=rules, chunk=PAGE_SIZE // scenario.machine.chunks, files=memfds)
     if steps.RegisterBuffers in used:
-        from actors.uring import IoUring
+        from gupsim.actors.uring import IoUring
 
         plan.add(f"{host}/io_uring", IoUring, rules=rules, chunk=PAGE_SIZE // scenario.machine.chunks)
     if steps.Vmsplice in used:
-        from actors.pipe import Pipes
+        from gupsim.actors.pipe import Pipes
 
         plan.add(f"{host}/pipe", Pipes, rules=rules, chunk=PAGE_SIZE // scenario.machine.chunks)
 
 
 def _add_processes(plan: Plan, host: str, scenario: Scenario, rules: KernelRules, *, scripted: bool) -> None:
-    from actors.process import Process, ProcessSpec, ThreadSpec
+    from gupsim.actors.process import Process, ProcessSpec, ThreadSpec
 
     machine = scenario.machine
     threads: dict[str, dict[str, ThreadSpec]] = {}
@@ -397,8 +397,8 @@ def _add_processes(plan: Plan, host: str, scenario: Scenario, rules: KernelRules
 
 
 def _add_script(plan: Plan, scenario: Scenario) -> None:
-    from actors.director import Director
-    from actors.observer import Observer
+    from gupsim.actors.director import Director
+    from gupsim.actors.observer import Observer
 
     plan.add(DIRECTOR, Director)
     for host in hosts(scenario.machine):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from protocol.memory import Data
-from protocol.message import Message, Request, Status, Tracepoint
+from gupsim.protocol.memory import Data
+from gupsim.protocol.message import Message, Request, Status, Tracepoint
 
 
 class SubmitBio(Message, frozen=True):

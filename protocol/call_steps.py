@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from protocol.step import Byte, Count, Name, Step, word_of
+from gupsim.protocol.step import Byte, Count, Name, Step, word_of
 
 SealName = Literal["seal", "shrink", "grow", "write", "future_write"]
 """F_SEAL_*."""

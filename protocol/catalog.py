@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol import (
+from gupsim.protocol import (
     block,
     cpu,
     director,
@@ -30,7 +30,7 @@ from protocol import (
     thp,
     uring,
 )
-from protocol.message import Message, Tracepoint
+from gupsim.protocol.message import Message, Tracepoint
 
 ALL_MESSAGES: tuple[type[Message], ...] = (
     *message.MESSAGES,

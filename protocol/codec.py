@@ -7,9 +7,9 @@ from typing import Any, TypeVar, Union
 
 import msgspec
 
-from protocol.address import AddressError, check_address
-from protocol.envelope import PROTOCOL_VERSION, Envelope
-from protocol.message import Message
+from gupsim.protocol.address import AddressError, check_address
+from gupsim.protocol.envelope import PROTOCOL_VERSION, Envelope
+from gupsim.protocol.message import Message
 
 T = TypeVar("T")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from protocol.memory import Data
-from protocol.message import Done, Flag, Message, Request, Tracepoint
-from protocol.mm import UserPages
+from gupsim.protocol.memory import Data
+from gupsim.protocol.message import Done, Flag, Message, Request, Tracepoint
+from gupsim.protocol.mm import UserPages
 
 
 class Load(Request["Loaded"], frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.message import Done, Message, Request
+from gupsim.protocol.message import Done, Message, Request
 
 DIRECTOR: Final = "h0/director"
 """Where it is reached, from every host: there is one director in a world."""

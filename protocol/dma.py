@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.message import Message, Tracepoint
+from gupsim.protocol.message import Message, Tracepoint
 
 
 class Program(Message, frozen=True):

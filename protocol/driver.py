@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from protocol.message import Done, Message, Request, Status, Tracepoint
-from protocol.pages import Pages
+from gupsim.protocol.message import Done, Message, Request, Status, Tracepoint
+from gupsim.protocol.pages import Pages
 
 
 class PinBuffer(Request["Pinned"], frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.message import Tracepoint
+from gupsim.protocol.message import Tracepoint
 
 
 class LockContended(Tracepoint, frozen=True, tag="lock:contended"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from errno import EREMOTEIO
 from typing import Final
 
-from protocol.message import Message, Request, Status, Tracepoint
-from protocol.pages import Pages
+from gupsim.protocol.message import Message, Request, Status, Tracepoint
+from gupsim.protocol.pages import Pages
 
 REMOTE_ACCESS_ERROR: Final = -EREMOTEIO
 """The target's NIC knows no such region, or the write goes beyond it: IBV_WC_REM_ACCESS_ERR."""

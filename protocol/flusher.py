@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.message import Message, Request, Tracepoint
+from gupsim.protocol.message import Message, Request, Tracepoint
 
 
 class Writeback(Request["WritebackDone"], frozen=True):

@@ -5,8 +5,8 @@ A folio is addressed by any of its pages; what is said of a page of its own says
 
 from __future__ import annotations
 
-from protocol.memmap import Counts
-from protocol.message import Done, Message, Request, Tracepoint
+from gupsim.protocol.memmap import Counts
+from gupsim.protocol.message import Done, Message, Request, Tracepoint
 
 
 class SplitMapping(Request[Done], frozen=True):

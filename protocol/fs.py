@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from protocol.message import Done, Flag, Message, Request, Status, Tracepoint
+from gupsim.protocol.message import Done, Flag, Message, Request, Status, Tracepoint
 
 FileData = Annotated[bytes, msgspec.Meta(max_length=1 << 16)]
 

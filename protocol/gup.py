@@ -5,8 +5,8 @@ Addresses are in bytes, `mm` names an address space.
 
 from __future__ import annotations
 
-from protocol.message import Message, Request, Status, Tracepoint
-from protocol.mm import Mapped
+from gupsim.protocol.message import Message, Request, Status, Tracepoint
+from gupsim.protocol.mm import Mapped
 
 
 class TryGrab(Request["Grabbed"], frozen=True):

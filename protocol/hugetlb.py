@@ -5,8 +5,8 @@ order: of a huge page, 9 for 2 MiB and 18 for 1 GiB on x86. There is one pool fo
 
 from __future__ import annotations
 
-from protocol.memmap import Allocated
-from protocol.message import Done, Message, Request, Status
+from gupsim.protocol.memmap import Allocated
+from gupsim.protocol.message import Done, Message, Request, Status
 
 
 class ReserveHuge(Request[Status], frozen=True):

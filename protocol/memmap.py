@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import IntFlag
 
-from protocol.message import Done, Flag, Message, Request, Status, Tracepoint
+from gupsim.protocol.message import Done, Flag, Message, Request, Status, Tracepoint
 
 PIN_BIAS = 1024
 """GUP_PIN_COUNTING_BIAS: what one FOLL_PIN adds to the refcount of a small folio (B3)."""

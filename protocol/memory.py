@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from protocol.message import Done, Message, Request, Tracepoint
+from gupsim.protocol.message import Done, Message, Request, Tracepoint
 
 PAGE_SIZE = 4096
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from enum import IntFlag
 from typing import Protocol
 
-from protocol.message import Done, Flag, Message, Request, Status, Tracepoint
-from protocol.pages import NO_PAGES, Pages
+from gupsim.protocol.message import Done, Flag, Message, Request, Status, Tracepoint
+from gupsim.protocol.pages import NO_PAGES, Pages
 
 
 class Prot(IntFlag):

@@ -11,8 +11,8 @@ from typing import Any, Final, Union
 
 import msgspec
 
-from protocol.codec import FrameError
-from protocol.message import Message
+from gupsim.protocol.codec import FrameError
+from gupsim.protocol.message import Message
 
 NODE_PROTOCOL: Final = 1
 """Changes whenever a struct of this module does."""

@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from msgspec.structs import replace
 
-from protocol.message import Flag, Message, Request, Tracepoint
+from gupsim.protocol.message import Flag, Message, Request, Tracepoint
 
 
 class EntryKind(IntEnum):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from protocol.message import Done, Message, Request, Tracepoint
-from protocol.pages import Pages
+from gupsim.protocol.message import Done, Message, Request, Tracepoint
+from gupsim.protocol.pages import Pages
 
 
 class MakePipe(Request["Pipe"], frozen=True):

@@ -5,7 +5,7 @@ Addresses are in bytes, `mm` names an address space, pages are 4 KiB.
 
 from __future__ import annotations
 
-from protocol.message import Done, Message, Request
+from gupsim.protocol.message import Done, Message, Request
 
 
 class ReadVmas(Request["Vmas"], frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.message import Done, Message, Request, Tracepoint
+from gupsim.protocol.message import Done, Message, Request, Tracepoint
 
 
 class RunThread(Message, frozen=True):

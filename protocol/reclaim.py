@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.message import Done, Flag, Message, Request, Tracepoint
+from gupsim.protocol.message import Done, Flag, Message, Request, Tracepoint
 
 
 class LruAdd(Request[Done], frozen=True):

@@ -1,7 +1,7 @@
 """tmpfs: the files behind MAP_SHARED|MAP_ANONYMOUS and memfd_create(2) (mm/shmem.c, mm/memfd.c).
 
-It answers the messages of `protocol.fs`, too. `ino` is unique among the files of a host; those of memory that processes
-share without a file are from `NAMELESS` on.
+It answers the messages of `gupsim.protocol.fs`, too. `ino` is unique among the files of a host; those of memory that
+processes share without a file are from `NAMELESS` on.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntFlag
 from typing import Final
 
-from protocol.message import Done, Flag, Message, Request, Status
+from gupsim.protocol.message import Done, Flag, Message, Request, Status
 
 SHMEM: Final = "fs/tmpfs"
 """Local name of the actor. A mapping of it is one for vma_is_shmem()."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from protocol.units import Duration
+from gupsim.protocol.units import Duration
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,39}$")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from protocol.call_steps import (
+from gupsim.protocol.call_steps import (
     Fallocate,
     Mincore,
     Msync,
@@ -27,8 +27,8 @@ from protocol.call_steps import (
     Truncate,
     Vmsplice,
 )
-from protocol.step import Byte, Count, Gate, Name, Step, word_of
-from protocol.units import Duration
+from gupsim.protocol.step import Byte, Count, Gate, Name, Step, word_of
+from gupsim.protocol.units import Duration
 
 PinFlag = Literal["write", "longterm", "force", "get", "pin", "fast", "remote", "nofault", "fast_only"]
 Advice = Literal[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.message import Done, Message, Request, Status, Tracepoint
+from gupsim.protocol.message import Done, Message, Request, Status, Tracepoint
 
 
 class CollapseRange(Request[Status], frozen=True):

@@ -5,8 +5,8 @@ A ring is a file: who forks shares it, and it lives until its last descriptor is
 
 from __future__ import annotations
 
-from protocol.message import Done, Message, Request, Status, Tracepoint
-from protocol.pages import Pages
+from gupsim.protocol.message import Done, Message, Request, Status, Tracepoint
+from gupsim.protocol.pages import Pages
 
 
 class SetupRing(Request["Ring"], frozen=True):

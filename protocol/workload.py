@@ -15,8 +15,8 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from protocol.steps import Count, Name, PinFlag
-from protocol.units import UnitError, nanoseconds
+from gupsim.protocol.steps import Count, Name, PinFlag
+from gupsim.protocol.units import UnitError, nanoseconds
 
 _TIME = r"[0-9]+(\.[0-9]+)?(ns|us|ms|s)"
 Times = Annotated[str, msgspec.Meta(pattern=rf"^{_TIME}(\.\.{_TIME})?$", examples=["50us", "20us..80us"])]

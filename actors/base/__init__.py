@@ -1,12 +1,12 @@
 """What every actor is made of."""
 
-from actors.base.actor import Actor, handles
-from actors.base.footprint import Recorder
-from actors.base.kernel import KernelActor, chunks_of
-from actors.base.locks import TicketLock, WaitQueue
-from actors.base.port import AskTimeout, Cancelled, ContextDied, Port, TaskHandle
-from actors.base.refs import Refs
-from actors.base.state import Bits, Column, Entity, Field, Fifo, Map
+from gupsim.actors.base.actor import Actor, handles
+from gupsim.actors.base.footprint import Recorder
+from gupsim.actors.base.kernel import KernelActor, chunks_of
+from gupsim.actors.base.locks import TicketLock, WaitQueue
+from gupsim.actors.base.port import AskTimeout, Cancelled, ContextDied, Port, TaskHandle
+from gupsim.actors.base.refs import Refs
+from gupsim.actors.base.state import Bits, Column, Entity, Field, Fifo, Map
 
 __all__ = [
     "Actor",

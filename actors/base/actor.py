@@ -6,10 +6,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
-from actors.base.footprint import Recorder
-from actors.base.port import Port, TaskHandle, wait, wait_or_time_out
-from protocol.address import host_of
-from protocol.message import Message, Request, Tracepoint
+from gupsim.actors.base.footprint import Recorder
+from gupsim.actors.base.port import Port, TaskHandle, wait, wait_or_time_out
+from gupsim.protocol.address import host_of
+from gupsim.protocol.message import Message, Request, Tracepoint
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,7 +32,7 @@ class Actor:
     awaits, other messages are taken: what must not interleave is protected by locks, as in the kernel.
 
     address: where it is reached, as "h0/mm".
-    port: what the driver gives it; see `actors.base.port.Port`.
+    port: what the driver gives it; see `gupsim.actors.base.port.Port`.
     """
 
     handlers: ClassVar[dict[type[Message], str]] = {}

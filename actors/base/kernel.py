@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NoReturn
 
-from actors.base.actor import Actor
-from actors.base.port import ContextDied, Port
-from actors.rules.rules import KernelRules
-from protocol.kernel import KernelBug, KernelWarning
-from protocol.memory import PAGE_SIZE
+from gupsim.actors.base.actor import Actor
+from gupsim.actors.base.port import ContextDied, Port
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.protocol.kernel import KernelBug, KernelWarning
+from gupsim.protocol.memory import PAGE_SIZE
 
 
 class KernelActor(Actor):

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from actors.base.footprint import COMMUTE, READ, WRITE
-from actors.base.port import Cancelled, ContextDied
-from protocol.engine import LockContended, LockGranted, LockReleased
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.actors.base.port import Cancelled, ContextDied
+from gupsim.protocol.engine import LockContended, LockGranted, LockReleased
 
 if TYPE_CHECKING:
-    from actors.base.actor import Actor
+    from gupsim.actors.base.actor import Actor
 
 
 class TicketLock:

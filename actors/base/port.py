@@ -7,8 +7,8 @@ from collections.abc import Coroutine, Generator, Sequence
 from random import Random
 from typing import Any, Final, Protocol
 
-from actors.base.footprint import Recorder
-from protocol.message import Message, Tracepoint
+from gupsim.actors.base.footprint import Recorder
+from gupsim.protocol.message import Message, Tracepoint
 
 
 class Port(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from array import array
 from typing import Final
 
-from actors.base.footprint import COMMUTE, READ, WRITE
-from actors.base.state import Owner
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.actors.base.state import Owner
 
 _FAR: Final = 1 << 30
 """A count below this is out of reach of the sign bit: no search has so many gets."""

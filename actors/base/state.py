@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Hashable, Iterator
 from typing import Any, Generic, Protocol, TypeVar, overload
 
-from actors.base.footprint import COMMUTE, READ, WRITE, Recorder
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE, Recorder
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")

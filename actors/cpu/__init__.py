@@ -1,6 +1,6 @@
 """CPUs."""
 
-from actors.cpu.gup_fast import GupFast
+from gupsim.actors.cpu.gup_fast import GupFast
 
 
 class Cpu(GupFast):

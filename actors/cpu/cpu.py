@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from actors.base import Port, handles
-from actors.cpu.shootdown import Interruptible
-from actors.rules import KernelRules
-from protocol import memory, mm, pagetable
-from protocol.cpu import CpuAccess, Load, Loaded, Store
-from protocol.memory import PAGE_SIZE
-from protocol.pagetable import EntryKind
+from gupsim.actors.base import Port, handles
+from gupsim.actors.cpu.shootdown import Interruptible
+from gupsim.actors.rules import KernelRules
+from gupsim.protocol import memory, mm, pagetable
+from gupsim.protocol.cpu import CpuAccess, Load, Loaded, Store
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.pagetable import EntryKind
 
 _SIGNALS = {-14: "SIGSEGV", -5: "SIGBUS", -12: "SIGBUS"}
 

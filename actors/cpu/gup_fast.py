@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import errno
 
-from actors.base import handles
-from actors.cpu.walk import LocklessWalk
-from actors.rules.faults import ForkSequence
-from actors.rules.gup_flags import refuse_flags
-from actors.rules.pins import FastGup, FastRange
-from protocol import mm, pagetable
-from protocol.cpu import GetUserPagesFast
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Foll, PagesPinned, UserPages
-from protocol.pages import NO_PAGES, Pages
+from gupsim.actors.base import handles
+from gupsim.actors.cpu.walk import LocklessWalk
+from gupsim.actors.rules.faults import ForkSequence
+from gupsim.actors.rules.gup_flags import refuse_flags
+from gupsim.actors.rules.pins import FastGup, FastRange
+from gupsim.protocol import mm, pagetable
+from gupsim.protocol.cpu import GetUserPagesFast
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Foll, PagesPinned, UserPages
+from gupsim.protocol.pages import NO_PAGES, Pages
 
 
 class GupFast(LocklessWalk):

@@ -6,13 +6,13 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
 
-from actors.base import Entity, Field, KernelActor, Port, TicketLock, WaitQueue, handles
-from actors.cpu.tlb import Tlb
-from actors.rules import KernelRules
-from actors.rules.tables import CatchUp, LazyTlb
-from actors.rules.tables import TlbFlush as FlushRule
-from protocol import pagetable
-from protocol.cpu import (
+from gupsim.actors.base import Entity, Field, KernelActor, Port, TicketLock, WaitQueue, handles
+from gupsim.actors.cpu.tlb import Tlb
+from gupsim.actors.rules import KernelRules
+from gupsim.actors.rules.tables import CatchUp, LazyTlb
+from gupsim.actors.rules.tables import TlbFlush as FlushRule
+from gupsim.protocol import pagetable
+from gupsim.protocol.cpu import (
     EnterLazy,
     FlushTlb,
     IrqOff,
@@ -26,7 +26,7 @@ from protocol.cpu import (
     TlbSpared,
     VcpuState,
 )
-from protocol.message import DONE, NO, YES, Done, Flag, Request
+from gupsim.protocol.message import DONE, NO, YES, Done, Flag, Request
 
 R = TypeVar("R")
 

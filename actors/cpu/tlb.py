@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.base import Map
-from actors.base.state import Owner
-from protocol.memory import PAGE_SIZE
+from gupsim.actors.base import Map
+from gupsim.actors.base.state import Owner
+from gupsim.protocol.memory import PAGE_SIZE
 
 
 class Translation(msgspec.Struct, frozen=True):

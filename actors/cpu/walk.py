@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.cpu.cpu import CpuCore
-from actors.rules.pins import (
+from gupsim.actors.cpu.cpu import CpuCore
+from gupsim.actors.rules.pins import (
     FastGup,
     FastPmdRecheck,
     FastProtnone,
@@ -15,15 +15,15 @@ from actors.rules.pins import (
     PteSpecial,
     UnshareForPin,
 )
-from actors.rules.thp import ThpSplit
-from protocol import folio, gup, memmap, pagetable
-from protocol.cpu import GetUserPagesFast
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Foll
-from protocol.pages import NO_PAGES, Pages
-from protocol.pagetable import HIGH, LOW, Entry, EntryKind
-from protocol.shmem import SHMEM
+from gupsim.actors.rules.thp import ThpSplit
+from gupsim.protocol import folio, gup, memmap, pagetable
+from gupsim.protocol.cpu import GetUserPagesFast
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Foll
+from gupsim.protocol.pages import NO_PAGES, Pages
+from gupsim.protocol.pagetable import HIGH, LOW, Entry, EntryKind
+from gupsim.protocol.shmem import SHMEM
 
 _FILE_WRITE = Foll.PIN | Foll.LONGTERM | Foll.WRITE
 

@@ -6,14 +6,14 @@ from errno import EBADF, EINVAL, ENOSYS
 
 import msgspec
 
-from actors.base import KernelActor, Map, Port, WaitQueue, handles
-from actors.base.port import wait
-from actors.rules.pins import DriverCall, PinApi, PinnedOnLru
-from actors.rules.rules import KernelRules
-from protocol.address import local_name
-from protocol.cpu import GetUserPagesFast
-from protocol.dma import DmaDone, Program
-from protocol.driver import (
+from gupsim.actors.base import KernelActor, Map, Port, WaitQueue, handles
+from gupsim.actors.base.port import wait
+from gupsim.actors.rules.pins import DriverCall, PinApi, PinnedOnLru
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.protocol.address import local_name
+from gupsim.protocol.cpu import GetUserPagesFast
+from gupsim.protocol.dma import DmaDone, Program
+from gupsim.protocol.driver import (
     CloseDevice,
     DirtyPages,
     DmaResult,
@@ -25,15 +25,15 @@ from protocol.driver import (
     ShareDevice,
     StartDma,
 )
-from protocol.fabric import AddRegion, ExposeBuffer, RemoveRegion
-from protocol.fs import SetPageDirty
-from protocol.gup import GrabTimes
-from protocol.memmap import ChangeFlags, LockPage, Page, PutRefs, ReadFlags, ReadMapping, UnlockPage, UnpinRefs
-from protocol.memory import PAGE_SIZE
-from protocol.message import DONE, Done, Status
-from protocol.mm import Foll, GetUserPages
-from protocol.pages import NO_PAGES, Pages
-from protocol.reclaim import LruRemovePinned, LruReturnUnpinned
+from gupsim.protocol.fabric import AddRegion, ExposeBuffer, RemoveRegion
+from gupsim.protocol.fs import SetPageDirty
+from gupsim.protocol.gup import GrabTimes
+from gupsim.protocol.memmap import ChangeFlags, LockPage, Page, PutRefs, ReadFlags, ReadMapping, UnlockPage, UnpinRefs
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import DONE, Done, Status
+from gupsim.protocol.mm import Foll, GetUserPages
+from gupsim.protocol.pages import NO_PAGES, Pages
+from gupsim.protocol.reclaim import LruRemovePinned, LruReturnUnpinned
 
 
 class Registration(msgspec.Struct, frozen=True):

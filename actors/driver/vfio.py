@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from actors.driver.driver import Driver, Registration
-from actors.rules.pins import DriverCall, VfioZeroPage
-from protocol.driver import PinBuffer, Pinned, Registered
-from protocol.gup import LookUpPfn
-from protocol.memmap import ZERO_PFN, ChangeFlags, Page, PutRefs, ReadFlags, UnpinRefs
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Foll, GetUserPages
-from protocol.pages import Pages
+from gupsim.actors.driver.driver import Driver, Registration
+from gupsim.actors.rules.pins import DriverCall, VfioZeroPage
+from gupsim.protocol.driver import PinBuffer, Pinned, Registered
+from gupsim.protocol.gup import LookUpPfn
+from gupsim.protocol.memmap import ZERO_PFN, ChangeFlags, Page, PutRefs, ReadFlags, UnpinRefs
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Foll, GetUserPages
+from gupsim.protocol.pages import Pages
 
 
 class Vfio(Driver):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 
-from actors.base import handles
-from actors.fs.core import FsCore
-from actors.fs.inodes import Buffer, Inode
-from actors.fs.pagetree import Tag
-from actors.rules.files import DirtyWarning
-from protocol.fs import (
+from gupsim.actors.base import handles
+from gupsim.actors.fs.core import FsCore
+from gupsim.actors.fs.inodes import Buffer, Inode
+from gupsim.actors.fs.pagetree import Tag
+from gupsim.actors.rules.files import DirtyWarning
+from gupsim.protocol.fs import (
     BuffersAttached,
     BuffersReleased,
     DirtyInodes,
@@ -19,9 +19,9 @@ from protocol.fs import (
     SetPageDirtyDone,
     TagForWriteback,
 )
-from protocol.memmap import ChangeFlags, GetRefs, Page, PutRefs
-from protocol.memory import PAGE_SIZE
-from protocol.message import DONE, Done, Flag
+from gupsim.protocol.memmap import ChangeFlags, GetRefs, Page, PutRefs
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import DONE, Done, Flag
 
 BLOCK_SIZE = PAGE_SIZE
 

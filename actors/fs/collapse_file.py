@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from actors.base import chunks_of, handles
-from actors.fs.inodes import Inode
-from actors.fs.pagecache import PageCache
-from protocol import memmap
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory, ZeroFrame
-from protocol.mm import TryToUnmap, TryToUnmapFlush
-from protocol.shmem import CollapseFile, FileCollapsed, RetractTables
-from protocol.thp import CollapseMoved
+from gupsim.actors.base import chunks_of, handles
+from gupsim.actors.fs.inodes import Inode
+from gupsim.actors.fs.pagecache import PageCache
+from gupsim.protocol import memmap
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory, ZeroFrame
+from gupsim.protocol.mm import TryToUnmap, TryToUnmapFlush
+from gupsim.protocol.shmem import CollapseFile, FileCollapsed, RetractTables
+from gupsim.protocol.thp import CollapseMoved
 
 _OURS = 3
 """References of a small page while it is collapsed: the cache, the isolation, and the one by which we found it."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from actors.base import Fifo, KernelActor, Map, Port, handles
-from actors.base.port import wait
-from actors.fs.inodes import Buffer, FileSpec, Inode, Space
-from actors.rules import KernelRules
-from actors.rules.files import StablePages
-from protocol.address import local_name
-from protocol.block import BioEnd, SubmitBio
-from protocol.memmap import (
+from gupsim.actors.base import Fifo, KernelActor, Map, Port, handles
+from gupsim.actors.base.port import wait
+from gupsim.actors.fs.inodes import Buffer, FileSpec, Inode, Space
+from gupsim.actors.rules import KernelRules
+from gupsim.actors.rules.files import StablePages
+from gupsim.protocol.address import local_name
+from gupsim.protocol.block import BioEnd, SubmitBio
+from gupsim.protocol.memmap import (
     ChangeFlags,
     GetRefs,
     LockPage,
@@ -28,7 +28,7 @@ End = Callable[[int], Coroutine[Any, Any, None]]
 
 
 class FsCore(KernelActor):
-    """State of one file system. The meaning of the arguments is in `actors.fs.ext4`."""
+    """State of one file system. The meaning of the arguments is in `gupsim.actors.fs.ext4`."""
 
     def __init__(
         self,

@@ -7,21 +7,21 @@ from functools import partial
 
 import msgspec
 
-from actors.base import chunks_of, handles
-from actors.fs.core import Completion
-from actors.fs.fsync import Syncing
-from actors.fs.inodes import Inode
-from actors.fs.invalidate import Invalidation
-from actors.fs.rw import BufferedIo
-from actors.fs.writepage import WritePages
-from actors.rules.files import OdirectCall, OdirectDirty
-from actors.rules.pins import PinnedOnLru
-from protocol.cpu import GetUserPagesFast
-from protocol.fs import DirectIo, DirectWritten, SetPageDirty, Transferred
-from protocol.memmap import ChangeFlags, Page, PutRefs, ReadMapping, UnpinRefs
-from protocol.memory import PAGE_SIZE, WriteMemory
-from protocol.mm import Foll, GetUserPages, UserPages
-from protocol.reclaim import LruRemovePinned, LruReturnUnpinned
+from gupsim.actors.base import chunks_of, handles
+from gupsim.actors.fs.core import Completion
+from gupsim.actors.fs.fsync import Syncing
+from gupsim.actors.fs.inodes import Inode
+from gupsim.actors.fs.invalidate import Invalidation
+from gupsim.actors.fs.rw import BufferedIo
+from gupsim.actors.fs.writepage import WritePages
+from gupsim.actors.rules.files import OdirectCall, OdirectDirty
+from gupsim.actors.rules.pins import PinnedOnLru
+from gupsim.protocol.cpu import GetUserPagesFast
+from gupsim.protocol.fs import DirectIo, DirectWritten, SetPageDirty, Transferred
+from gupsim.protocol.memmap import ChangeFlags, Page, PutRefs, ReadMapping, UnpinRefs
+from gupsim.protocol.memory import PAGE_SIZE, WriteMemory
+from gupsim.protocol.mm import Foll, GetUserPages, UserPages
+from gupsim.protocol.reclaim import LruRemovePinned, LruReturnUnpinned
 
 
 class _Dio(msgspec.Struct, frozen=True):

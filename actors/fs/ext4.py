@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from actors.base import handles
-from actors.fs.dio import DirectIos
-from actors.fs.faults import Mkwrite
-from actors.fs.pagetree import Tag
-from actors.fs.truncate import Truncation
-from protocol.fs import FileBlock, FileState, StatFile
-from protocol.kernel import Boot
+from gupsim.actors.base import handles
+from gupsim.actors.fs.dio import DirectIos
+from gupsim.actors.fs.faults import Mkwrite
+from gupsim.actors.fs.pagetree import Tag
+from gupsim.actors.fs.truncate import Truncation
+from gupsim.protocol.fs import FileBlock, FileState, StatFile
+from gupsim.protocol.kernel import Boot
 
 
 class Ext4(DirectIos, Mkwrite, Truncation):

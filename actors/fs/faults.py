@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 
-from actors.base import handles
-from actors.fs.buffers import Buffers
-from protocol.fs import NeedsDirtyTracking, PageMkwrite, PageMkwriteDone
-from protocol.message import YES, Flag, Status
+from gupsim.actors.base import handles
+from gupsim.actors.fs.buffers import Buffers
+from gupsim.protocol.fs import NeedsDirtyTracking, PageMkwrite, PageMkwriteDone
+from gupsim.protocol.message import YES, Flag, Status
 
 
 class Mkwrite(Buffers):

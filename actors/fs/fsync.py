@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 
-from actors.base import handles
-from actors.fs.inodes import Inode
-from actors.fs.pagecache import PageCache
-from actors.fs.pagetree import Tag
-from protocol.block import FlushDisk
-from protocol.flusher import Writeback
-from protocol.fs import Fsync, FsyncBegin, FsyncEnd, Sync, SyncFileRange
-from protocol.memmap import WaitWriteback
-from protocol.message import Status
+from gupsim.actors.base import handles
+from gupsim.actors.fs.inodes import Inode
+from gupsim.actors.fs.pagecache import PageCache
+from gupsim.actors.fs.pagetree import Tag
+from gupsim.protocol.block import FlushDisk
+from gupsim.protocol.flusher import Writeback
+from gupsim.protocol.fs import Fsync, FsyncBegin, FsyncEnd, Sync, SyncFileRange
+from gupsim.protocol.memmap import WaitWriteback
+from gupsim.protocol.message import Status
 
 
 class Syncing(PageCache):

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from actors.base import Actor, Entity, Field, Map, TicketLock
-from actors.base.state import Owner
-from actors.fs.pagetree import PageTree
-from protocol.memory import PAGE_SIZE
+from gupsim.actors.base import Actor, Entity, Field, Map, TicketLock
+from gupsim.actors.base.state import Owner
+from gupsim.actors.fs.pagetree import PageTree
+from gupsim.protocol.memory import PAGE_SIZE
 
 
 class FileSpec(msgspec.Struct, frozen=True):

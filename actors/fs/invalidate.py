@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from actors.base import handles
-from actors.fs.buffers import Buffers
-from actors.fs.inodes import Inode
-from actors.fs.pagecache import PageCache
-from actors.rules.files import DropUnused
-from protocol.flusher import Writeback
-from protocol.fs import DropCache, RemoveMapping, Transferred
-from protocol.memmap import (
+from gupsim.actors.base import handles
+from gupsim.actors.fs.buffers import Buffers
+from gupsim.actors.fs.inodes import Inode
+from gupsim.actors.fs.pagecache import PageCache
+from gupsim.actors.rules.files import DropUnused
+from gupsim.protocol.flusher import Writeback
+from gupsim.protocol.fs import DropCache, RemoveMapping, Transferred
+from gupsim.protocol.memmap import (
     FreezeRefs,
     Page,
     PageMapped,
@@ -19,8 +19,8 @@ from protocol.memmap import (
     UnfreezeRefs,
     WaitWriteback,
 )
-from protocol.message import Flag
-from protocol.mm import UnmapRange
+from gupsim.protocol.message import Flag
+from gupsim.protocol.mm import UnmapRange
 
 _CACHE_AND_LOOKUP = 2
 """References of a page that nobody uses but the cache and the context that looks at it."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 
-from actors.base import handles
-from actors.fs.core import Completion, FsCore
-from actors.fs.inodes import Inode
-from actors.fs.pagetree import Tag
-from protocol.fs import CacheDrop, DirtyPage, FileFault, FilemapFault, NextDirty, NextWriteback
-from protocol.memmap import AllocPages, GetRefs, Page, PutRefs, SetMapping
-from protocol.memory import ZeroFrame
-from protocol.reclaim import LruAdd
+from gupsim.actors.base import handles
+from gupsim.actors.fs.core import Completion, FsCore
+from gupsim.actors.fs.inodes import Inode
+from gupsim.actors.fs.pagetree import Tag
+from gupsim.protocol.fs import CacheDrop, DirtyPage, FileFault, FilemapFault, NextDirty, NextWriteback
+from gupsim.protocol.memmap import AllocPages, GetRefs, Page, PutRefs, SetMapping
+from gupsim.protocol.memory import ZeroFrame
+from gupsim.protocol.reclaim import LruAdd
 
 NO_PAGE = DirtyPage(-1)
 

@@ -6,8 +6,8 @@ from bisect import bisect_left, insort
 from enum import StrEnum
 from typing import Final
 
-from actors.base.footprint import READ, WRITE
-from actors.base.state import Owner
+from gupsim.actors.base.footprint import READ, WRITE
+from gupsim.actors.base.state import Owner
 
 
 class Tag(StrEnum):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 
-from actors.base import chunks_of, handles
-from actors.fs.buffers import Buffers
-from actors.fs.inodes import Inode
-from actors.fs.pagecache import PageCache
-from protocol.flusher import Writeback
-from protocol.fs import BalanceDirtyPages, FileBytes, ReadFile, Transferred, WriteFile
-from protocol.memmap import DirtyPagesOver, Page
-from protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
-from protocol.message import DONE, Done
+from gupsim.actors.base import chunks_of, handles
+from gupsim.actors.fs.buffers import Buffers
+from gupsim.actors.fs.inodes import Inode
+from gupsim.actors.fs.pagecache import PageCache
+from gupsim.protocol.flusher import Writeback
+from gupsim.protocol.fs import BalanceDirtyPages, FileBytes, ReadFile, Transferred, WriteFile
+from gupsim.protocol.memmap import DirtyPagesOver, Page
+from gupsim.protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
+from gupsim.protocol.message import DONE, Done
 
 _MOST = 1 << 16
 """Bytes that one answer can hold: a longer read(2) is cut short."""

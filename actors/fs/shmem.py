@@ -10,18 +10,18 @@ from typing import Final
 
 import msgspec
 
-from actors.base import Actor, Entity, Field, Map, Port, chunks_of, handles
-from actors.fs.collapse_file import FileCollapse
-from actors.fs.inodes import FileSpec, Inode
-from actors.fs.pagetree import PageTree
-from actors.rules import KernelRules
-from actors.rules.introduced import SealFutureWrite
-from protocol import fs, memmap
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
-from protocol.message import DONE, NO, Done, Flag, Status
-from protocol.mm import UnmapRange
-from protocol.shmem import (
+from gupsim.actors.base import Actor, Entity, Field, Map, Port, chunks_of, handles
+from gupsim.actors.fs.collapse_file import FileCollapse
+from gupsim.actors.fs.inodes import FileSpec, Inode
+from gupsim.actors.fs.pagetree import PageTree
+from gupsim.actors.rules import KernelRules
+from gupsim.actors.rules.introduced import SealFutureWrite
+from gupsim.protocol import fs, memmap
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE, ReadMemory, WriteMemory
+from gupsim.protocol.message import DONE, NO, Done, Flag, Status
+from gupsim.protocol.mm import UnmapRange
+from gupsim.protocol.shmem import (
     NAMELESS,
     AddSeals,
     EvictShmem,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 
-from actors.base import handles
-from actors.fs.inodes import Inode
-from actors.fs.invalidate import Invalidation
-from protocol.fs import Fallocate, FileBlock, Truncate
-from protocol.memmap import ChangeFlags, Page, PageMapped, PutRefs, WaitWriteback
-from protocol.memory import PAGE_SIZE
-from protocol.message import Status
-from protocol.mm import UnmapRange
+from gupsim.actors.base import handles
+from gupsim.actors.fs.inodes import Inode
+from gupsim.actors.fs.invalidate import Invalidation
+from gupsim.protocol.fs import Fallocate, FileBlock, Truncate
+from gupsim.protocol.memmap import ChangeFlags, Page, PageMapped, PutRefs, WaitWriteback
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Status
+from gupsim.protocol.mm import UnmapRange
 
 
 class Truncation(Invalidation):

@@ -6,14 +6,14 @@ from functools import partial
 
 import msgspec
 
-from actors.base import handles
-from actors.fs.core import FsCore
-from actors.fs.inodes import Buffer, Inode
-from actors.fs.pagetree import Tag
-from actors.rules.files import DirtyWithoutBuffers
-from protocol.flusher import WritebackEnd, WritebackStart
-from protocol.fs import DiscardDirty, FileBlock, WritePage, Written
-from protocol.memmap import ChangeFlags, Page, PutRefs
+from gupsim.actors.base import handles
+from gupsim.actors.fs.core import FsCore
+from gupsim.actors.fs.inodes import Buffer, Inode
+from gupsim.actors.fs.pagetree import Tag
+from gupsim.actors.rules.files import DirtyWithoutBuffers
+from gupsim.protocol.flusher import WritebackEnd, WritebackStart
+from gupsim.protocol.fs import DiscardDirty, FileBlock, WritePage, Written
+from gupsim.protocol.memmap import ChangeFlags, Page, PutRefs
 
 
 class _UnderWriteback(msgspec.Struct, frozen=True):

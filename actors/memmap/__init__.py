@@ -1,5 +1,5 @@
 """struct page, the page allocator and vmstat."""
 
-from actors.memmap.memmap import Memmap
+from gupsim.actors.memmap.memmap import Memmap
 
 __all__ = ["Memmap"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.base import Column, KernelActor, Refs
-from actors.base.footprint import COMMUTE, READ, WRITE
-from actors.memmap.frames import MAX_ORDER, Frames
-from actors.memmap.vmstat import Vmstat
-from actors.rules.pins import DebugVm, OverflowGuard, PinApi
-from protocol.memmap import PIN_BIAS, ZERO_PFN, PageBadCount, PageGet, PagePut
+from gupsim.actors.base import Column, KernelActor, Refs
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.actors.memmap.frames import MAX_ORDER, Frames
+from gupsim.actors.memmap.vmstat import Vmstat
+from gupsim.actors.rules.pins import DebugVm, OverflowGuard, PinApi
+from gupsim.protocol.memmap import PIN_BIAS, ZERO_PFN, PageBadCount, PageGet, PagePut
 
 _TRANSIENT: Final = ("isolate", "lookup")
 """Kinds of references that a freeze may count as the caller's own; remembered while they are held."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from actors.base import Map
-from actors.base.state import Owner
+from gupsim.actors.base import Map
+from gupsim.actors.base.state import Owner
 
 
 class FolioMaps:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.base import handles
-from actors.memmap.references import References
-from protocol.folio import FolioSplit, GetTails, MostMapped, SplitFolio, SplitMapping
-from protocol.memmap import Counts, Page
-from protocol.message import DONE, Done
+from gupsim.actors.base import handles
+from gupsim.actors.memmap.references import References
+from gupsim.protocol.folio import FolioSplit, GetTails, MostMapped, SplitFolio, SplitMapping
+from gupsim.protocol.memmap import Counts, Page
+from gupsim.protocol.message import DONE, Done
 
 PER_PAGE: Final = int(Page.ANON_EXCLUSIVE)
 """PageAnonExclusive belongs to the page, not to its folio: of a huge leaf it is the first page's."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 
-from actors.base.footprint import READ, WRITE
-from actors.base.state import Owner
+from gupsim.actors.base.footprint import READ, WRITE
+from gupsim.actors.base.state import Owner
 
 MAX_ORDER = 18
 """A 1 GiB folio has order 18 (2**18 pages of 4 KiB)."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from errno import ENOMEM
 
-from actors.base import handles
-from actors.memmap.folios import Folios
-from protocol.hugetlb import AllocHuge, ReserveHuge
-from protocol.memmap import Allocated, PageAlloc
-from protocol.message import Status
+from gupsim.actors.base import handles
+from gupsim.actors.memmap.folios import Folios
+from gupsim.protocol.hugetlb import AllocHuge, ReserveHuge
+from gupsim.protocol.memmap import Allocated, PageAlloc
+from gupsim.protocol.message import Status
 
 
 class HugetlbFolios(Folios):

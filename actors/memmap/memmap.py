@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from actors.base import handles
-from actors.memmap.folios import PER_PAGE
-from actors.memmap.hugetlb import HugetlbFolios
-from protocol.memmap import (
+from gupsim.actors.base import handles
+from gupsim.actors.memmap.folios import PER_PAGE
+from gupsim.actors.memmap.hugetlb import HugetlbFolios
+from gupsim.protocol.memmap import (
     AddMaps,
     ChangeFlags,
     Counts,
@@ -30,7 +30,7 @@ from protocol.memmap import (
     WaitUnpinned,
     WaitWriteback,
 )
-from protocol.message import DONE, NO, YES, Done, Flag
+from gupsim.protocol.message import DONE, NO, YES, Done, Flag
 
 
 class Memmap(HugetlbFolios):

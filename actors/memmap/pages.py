@@ -5,19 +5,19 @@ from __future__ import annotations
 from errno import ENOMEM
 from typing import Final
 
-from actors.base import Bits, KernelActor, Port, WaitQueue, handles
-from actors.memmap.counts import PageCounts
-from actors.memmap.folio_maps import FolioMaps, TailPins
-from actors.memmap.frames import Frames
-from actors.memmap.mappings import PageMappings
-from actors.memmap.pools import HugePools
-from actors.memmap.sleepers import PageLocks, PageSleepers
-from actors.memmap.vmstat import Vmstat as Counters
-from actors.rules.rules import KernelRules
-from actors.rules.thp import ThpSplit
-from protocol.memmap import ZERO_PFN, Allocated, AllocPages, Page, PageAlloc, PageFree, PageMapping
-from protocol.memory import ZeroFrame
-from protocol.reclaim import LruDel
+from gupsim.actors.base import Bits, KernelActor, Port, WaitQueue, handles
+from gupsim.actors.memmap.counts import PageCounts
+from gupsim.actors.memmap.folio_maps import FolioMaps, TailPins
+from gupsim.actors.memmap.frames import Frames
+from gupsim.actors.memmap.mappings import PageMappings
+from gupsim.actors.memmap.pools import HugePools
+from gupsim.actors.memmap.sleepers import PageLocks, PageSleepers
+from gupsim.actors.memmap.vmstat import Vmstat as Counters
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.actors.rules.thp import ThpSplit
+from gupsim.protocol.memmap import ZERO_PFN, Allocated, AllocPages, Page, PageAlloc, PageFree, PageMapping
+from gupsim.protocol.memory import ZeroFrame
+from gupsim.protocol.reclaim import LruDel
 
 _ANON_LIKE: Final = int(Page.ANON | Page.SWAPBACKED)
 _DIRTY: Final = int(Page.DIRTY)
@@ -27,7 +27,7 @@ _ALL_FLAGS: Final = sum(Page)
 
 
 class Pages(KernelActor):
-    """struct page in columns and the allocator. The meaning of the arguments is in `actors.memmap.memmap`."""
+    """struct page in columns and the allocator. The meaning of the arguments is in `gupsim.actors.memmap.memmap`."""
 
     def __init__(
         self,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 
-from actors.base import Map
-from actors.base.state import Owner
-from actors.memmap.frames import Frames
-from protocol.memmap import Page
+from gupsim.actors.base import Map
+from gupsim.actors.base.state import Owner
+from gupsim.actors.memmap.frames import Frames
+from gupsim.protocol.memmap import Page
 
 
 class HugePools:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from errno import ENOMEM
 
-from actors.base import handles
-from actors.base.footprint import READ, WRITE
-from actors.memmap.pages import Pages
-from actors.rules.pins import FastHeadRecheck, OverflowGuard, ZeroPagePin
-from protocol.gup import Grabbed, GrabbedTimes, GrabTimes, TryGrab
-from protocol.memmap import (
+from gupsim.actors.base import handles
+from gupsim.actors.base.footprint import READ, WRITE
+from gupsim.actors.memmap.pages import Pages
+from gupsim.actors.rules.pins import FastHeadRecheck, OverflowGuard, ZeroPagePin
+from gupsim.protocol.gup import Grabbed, GrabbedTimes, GrabTimes, TryGrab
+from gupsim.protocol.memmap import (
     ZERO_PFN,
     FreeFrozen,
     FreezeRefs,
@@ -23,7 +23,7 @@ from protocol.memmap import (
     UnfreezeRefs,
     UnpinRefs,
 )
-from protocol.message import DONE, NO, YES, Done, Flag, Status
+from gupsim.protocol.message import DONE, NO, YES, Done, Flag, Status
 
 
 class References(Pages):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from actors.base import Actor, TicketLock, WaitQueue
+from gupsim.actors.base import Actor, TicketLock, WaitQueue
 
 
 class PageLocks:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.base.footprint import COMMUTE, READ
-from actors.base.state import Owner
+from gupsim.actors.base.footprint import COMMUTE, READ
+from gupsim.actors.base.state import Owner
 
 NAMES: Final = (
     "nr_free_pages",

@@ -1,14 +1,14 @@
 """The MM core."""
 
-from actors.mm.advice import Advice
-from actors.mm.collapse import Collapse
-from actors.mm.device_maps import DeviceMaps
-from actors.mm.fork import Fork
-from actors.mm.gup import Gup
-from actors.mm.migrate import Migrate
-from actors.mm.observe import Observed
-from actors.mm.rmap import Rmap
-from actors.mm.walks import Walks
+from gupsim.actors.mm.advice import Advice
+from gupsim.actors.mm.collapse import Collapse
+from gupsim.actors.mm.device_maps import DeviceMaps
+from gupsim.actors.mm.fork import Fork
+from gupsim.actors.mm.gup import Gup
+from gupsim.actors.mm.migrate import Migrate
+from gupsim.actors.mm.observe import Observed
+from gupsim.actors.mm.rmap import Rmap
+from gupsim.actors.mm.walks import Walks
 
 
 class Mm(Advice, Collapse, DeviceMaps, Fork, Gup, Migrate, Observed, Rmap, Walks):

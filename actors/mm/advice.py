@@ -7,20 +7,20 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from actors.base import handles
-from actors.mm.collapse import Collapse
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import NONE, Slot
-from actors.rules.introduced import ABSENT, ADVICE
-from protocol import memmap
-from protocol.folio import MostMapped
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.message import Status
-from protocol.mm import Madvise, MmLayout, Prot
-from protocol.pagetable import EntryKind
-from protocol.reclaim import IsolatePage, MarkLazyfree, ReclaimPages, SwapFree
-from protocol.thp import CollapseRange, KhugepagedEnter
+from gupsim.actors.base import handles
+from gupsim.actors.mm.collapse import Collapse
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.rules.introduced import ABSENT, ADVICE
+from gupsim.protocol import memmap
+from gupsim.protocol.folio import MostMapped
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Status
+from gupsim.protocol.mm import Madvise, MmLayout, Prot
+from gupsim.protocol.pagetable import EntryKind
+from gupsim.protocol.reclaim import IsolatePage, MarkLazyfree, ReclaimPages, SwapFree
+from gupsim.protocol.thp import CollapseRange, KhugepagedEnter
 
 _THP: Final = {"hugepage": True, "nohugepage": False}
 _FORK: Final = {"dontfork": "dont", "dofork": "copy", "wipeonfork": "wipe", "keeponfork": "copy"}

@@ -7,17 +7,17 @@ from contextlib import nullcontext
 
 from msgspec.structs import replace
 
-from actors.base import handles
-from actors.mm.core import EFAULT, mapping_ledger
-from actors.mm.gather import Zap
-from actors.mm.spaces import AddressSpace
-from actors.mm.tables import NONE, Slot
-from actors.rules.tables import MremapFlush
-from protocol import memmap
-from protocol.memory import PAGE_SIZE
-from protocol.message import Status
-from protocol.mm import Mapped, MmLayout, Mprotect, Mremap, Prot
-from protocol.pagetable import Entry, EntryKind
+from gupsim.actors.base import handles
+from gupsim.actors.mm.core import EFAULT, mapping_ledger
+from gupsim.actors.mm.gather import Zap
+from gupsim.actors.mm.spaces import AddressSpace
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.rules.tables import MremapFlush
+from gupsim.protocol import memmap
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Status
+from gupsim.protocol.mm import Mapped, MmLayout, Mprotect, Mremap, Prot
+from gupsim.protocol.pagetable import Entry, EntryKind
 
 
 class Change(Zap):

@@ -7,25 +7,25 @@ from typing import Final
 
 import msgspec
 
-from actors.base import handles
-from actors.mm.collapse_file import CollapseFiles
-from actors.mm.core import mapping_ledger
-from actors.mm.faults import Faults
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import NONE, Slot
-from actors.mm.thp import ANON
-from actors.rules.faults import SwapFault
-from actors.rules.rules import KernelRules
-from actors.rules.thp import CollapseCount, CollapseReadonly, CollapseSwap, CollapseSync, ThpEnabled
-from protocol import memmap, memory
-from protocol.folio import MostMapped
-from protocol.gup import PageReplaced
-from protocol.memmap import ZERO_PFN, Page
-from protocol.memory import PAGE_SIZE
-from protocol.message import Status
-from protocol.pagetable import Entry, EntryKind
-from protocol.reclaim import IsolatePage, LruAdd, PutbackPage
-from protocol.thp import Collapsed, CollapseMoved, CollapseRange, HugeRange, NextHugeRange
+from gupsim.actors.base import handles
+from gupsim.actors.mm.collapse_file import CollapseFiles
+from gupsim.actors.mm.core import mapping_ledger
+from gupsim.actors.mm.faults import Faults
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.mm.thp import ANON
+from gupsim.actors.rules.faults import SwapFault
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.actors.rules.thp import CollapseCount, CollapseReadonly, CollapseSwap, CollapseSync, ThpEnabled
+from gupsim.protocol import memmap, memory
+from gupsim.protocol.folio import MostMapped
+from gupsim.protocol.gup import PageReplaced
+from gupsim.protocol.memmap import ZERO_PFN, Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Status
+from gupsim.protocol.pagetable import Entry, EntryKind
+from gupsim.protocol.reclaim import IsolatePage, LruAdd, PutbackPage
+from gupsim.protocol.thp import Collapsed, CollapseMoved, CollapseRange, HugeRange, NextHugeRange
 
 _ERRNO: Final = {
     "succeed": 0,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from actors.base import handles
-from actors.mm.gather import Zap
-from actors.mm.spaces import AddressSpace
-from actors.mm.tables import NONE, Slot
-from actors.rules.thp import CollapseSync
-from protocol.memory import PAGE_SIZE
-from protocol.message import DONE, Done
-from protocol.pagetable import EntryKind
-from protocol.shmem import SHMEM, CollapseFile, RetractTables
+from gupsim.actors.base import handles
+from gupsim.actors.mm.gather import Zap
+from gupsim.actors.mm.spaces import AddressSpace
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.rules.thp import CollapseSync
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import DONE, Done
+from gupsim.protocol.pagetable import EntryKind
+from gupsim.protocol.shmem import SHMEM, CollapseFile, RetractTables
 
 
 class CollapseFiles(Zap):

@@ -9,18 +9,18 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from actors.base import KernelActor, Map, Port
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import PageTables, Slot
-from actors.rules import KernelRules
-from actors.rules.pins import PteRead
-from actors.rules.tables import TlbFlush
-from protocol import memmap
-from protocol.cpu import FlushTlb, SyncIpi
-from protocol.fs import SetPageDirty
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.pagetable import HIGH, LOW, Entry, EntryChanged, EntryKind, word_of
+from gupsim.actors.base import KernelActor, Map, Port
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import PageTables, Slot
+from gupsim.actors.rules import KernelRules
+from gupsim.actors.rules.pins import PteRead
+from gupsim.actors.rules.tables import TlbFlush
+from gupsim.protocol import memmap
+from gupsim.protocol.cpu import FlushTlb, SyncIpi
+from gupsim.protocol.fs import SetPageDirty
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.pagetable import HIGH, LOW, Entry, EntryChanged, EntryKind, word_of
 
 _FLUSH_CEILING = 33
 """tlb_single_page_flush_ceiling: of more pages than that, everything is flushed."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from actors.base import chunks_of
-from actors.mm.core import ENOMEM, MmCore
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import NONE, Slot
-from actors.rules.faults import CowLarge, CowReuse, CowSwapCache
-from actors.rules.thp import ThpMapcount
-from protocol import memmap, memory
-from protocol.folio import MostMapped
-from protocol.gup import PageReplaced
-from protocol.memmap import ZERO_PFN, Page
-from protocol.memory import PAGE_SIZE
-from protocol.pagetable import Entry, EntryKind
-from protocol.reclaim import FreeSwapCache, LruAdd, ReuseSwapPage, TryToFreeSwap
+from gupsim.actors.base import chunks_of
+from gupsim.actors.mm.core import ENOMEM, MmCore
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.rules.faults import CowLarge, CowReuse, CowSwapCache
+from gupsim.actors.rules.thp import ThpMapcount
+from gupsim.protocol import memmap, memory
+from gupsim.protocol.folio import MostMapped
+from gupsim.protocol.gup import PageReplaced
+from gupsim.protocol.memmap import ZERO_PFN, Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.pagetable import Entry, EntryKind
+from gupsim.protocol.reclaim import FreeSwapCache, LruAdd, ReuseSwapPage, TryToFreeSwap
 
 _ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.base import Map, Port, handles
-from actors.mm.core import EFAULT, ENOMEM, mapping_ledger
-from actors.mm.layout import Layout
-from actors.mm.spaces import AddressSpace, Vma
-from actors.rules.pins import FollowPfn
-from protocol import memmap
-from protocol.gup import FollowedPfn, LookUpPfn, MapDevice
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Mapped, MmLayout, Prot
-from protocol.pagetable import Entry, EntryKind
+from gupsim.actors.base import Map, Port, handles
+from gupsim.actors.mm.core import EFAULT, ENOMEM, mapping_ledger
+from gupsim.actors.mm.layout import Layout
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.rules.pins import FollowPfn
+from gupsim.protocol import memmap
+from gupsim.protocol.gup import FollowedPfn, LookUpPfn, MapDevice
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Mapped, MmLayout, Prot
+from gupsim.protocol.pagetable import Entry, EntryKind
 
 
 class DeviceMaps(Layout):

@@ -6,21 +6,21 @@ import errno
 
 from msgspec.structs import replace
 
-from actors.base import handles
-from actors.mm.core import EFAULT, EIO, ENOMEM
-from actors.mm.cow import same_place
-from actors.mm.hugetlb import Hugetlb
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.swapin import SwapFaults
-from actors.mm.tables import NONE, Slot
-from actors.mm.thp import Thp
-from protocol import fs, memmap
-from protocol.memmap import ZERO_PFN, Page
-from protocol.memory import PAGE_SIZE
-from protocol.message import Status
-from protocol.mm import Fault, HandleFault, Prot
-from protocol.pagetable import Entry, EntryKind
-from protocol.shmem import SHMEM
+from gupsim.actors.base import handles
+from gupsim.actors.mm.core import EFAULT, EIO, ENOMEM
+from gupsim.actors.mm.cow import same_place
+from gupsim.actors.mm.hugetlb import Hugetlb
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.swapin import SwapFaults
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.mm.thp import Thp
+from gupsim.protocol import fs, memmap
+from gupsim.protocol.memmap import ZERO_PFN, Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Status
+from gupsim.protocol.mm import Fault, HandleFault, Prot
+from gupsim.protocol.pagetable import Entry, EntryKind
+from gupsim.protocol.shmem import SHMEM
 
 _ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE
 

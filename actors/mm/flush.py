@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.base import Map, Port, handles
-from actors.mm.core import MmCore
-from actors.mm.spaces import AddressSpace
-from actors.rules.tables import FlushPending, ReclaimFlush, TlbFlush
-from protocol.cpu import FlushTlb, Quiesce
-from protocol.message import DONE, Done
-from protocol.mm import TryToUnmapFlush
+from gupsim.actors.base import Map, Port, handles
+from gupsim.actors.mm.core import MmCore
+from gupsim.actors.mm.spaces import AddressSpace
+from gupsim.actors.rules.tables import FlushPending, ReclaimFlush, TlbFlush
+from gupsim.protocol.cpu import FlushTlb, Quiesce
+from gupsim.protocol.message import DONE, Done
+from gupsim.protocol.mm import TryToUnmapFlush
 
 
 class Flush(MmCore):

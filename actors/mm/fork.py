@@ -7,21 +7,21 @@ from enum import Enum
 
 from msgspec.structs import replace
 
-from actors.base import handles
-from actors.mm.core import ENOMEM, mapping_ledger
-from actors.mm.faults import Faults
-from actors.mm.layout import Layout
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import NONE, Slot
-from actors.mm.thp import Thp
-from actors.rules.faults import CowReuse, ForkPinned, ForkSequence
-from actors.rules.hugetlb import HugetlbChild, HugetlbFork
-from protocol import memmap
-from protocol.memmap import Page
-from protocol.message import Status
-from protocol.mm import ExitMm, ForkMm, MmLayout
-from protocol.pagetable import Entry, EntryKind
-from protocol.reclaim import LruAdd, SwapDuplicate
+from gupsim.actors.base import handles
+from gupsim.actors.mm.core import ENOMEM, mapping_ledger
+from gupsim.actors.mm.faults import Faults
+from gupsim.actors.mm.layout import Layout
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.mm.thp import Thp
+from gupsim.actors.rules.faults import CowReuse, ForkPinned, ForkSequence
+from gupsim.actors.rules.hugetlb import HugetlbChild, HugetlbFork
+from gupsim.protocol import memmap
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.message import Status
+from gupsim.protocol.mm import ExitMm, ForkMm, MmLayout
+from gupsim.protocol.pagetable import Entry, EntryKind
+from gupsim.protocol.reclaim import LruAdd, SwapDuplicate
 
 _ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE | Page.ANON_EXCLUSIVE
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from actors.mm.flush import Flush
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import NONE, Slot
-from actors.rules.tables import FlushPending, TableBatch, TableFree, TableSingleUser, TableSync, ZapRmap
-from protocol import memmap, reclaim
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.pagetable import EntryKind
-from protocol.pagetable import TableFree as TableFreed
+from gupsim.actors.mm.flush import Flush
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.rules.tables import FlushPending, TableBatch, TableFree, TableSingleUser, TableSync, ZapRmap
+from gupsim.protocol import memmap, reclaim
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.pagetable import EntryKind
+from gupsim.protocol.pagetable import TableFree as TableFreed
 
 _BATCH = 10_000
 """MAX_GATHER_BATCH_COUNT batches: so many pages wait for one flush."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 from enum import Enum
 
-from actors.base import handles
-from actors.mm.core import EFAULT, ENOMEM
-from actors.mm.faults import Faults
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import Slot
-from actors.rules.gup_flags import ERESTARTSYS, refuse_flags, touches
-from actors.rules.hugetlb import HugetlbForce
-from actors.rules.pins import (
+from gupsim.actors.base import handles
+from gupsim.actors.mm.core import EFAULT, ENOMEM
+from gupsim.actors.mm.faults import Faults
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import Slot
+from gupsim.actors.rules.gup_flags import ERESTARTSYS, refuse_flags, touches
+from gupsim.actors.rules.hugetlb import HugetlbForce
+from gupsim.actors.rules.pins import (
     ForceCow,
     GupSignal,
     LongtermFileWrite,
@@ -20,13 +20,13 @@ from actors.rules.pins import (
     SlowNumaFault,
     UnshareForPin,
 )
-from actors.rules.thp import ThpSplit
-from protocol import fs, memmap
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Foll, GetUserPages, PagesPinned, Prot, UserPages
-from protocol.pages import Pages
-from protocol.pagetable import Entry, EntryKind, FastPinBegin, FastPinEnd, PinSequence
+from gupsim.actors.rules.thp import ThpSplit
+from gupsim.protocol import fs, memmap
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Foll, GetUserPages, PagesPinned, Prot, UserPages
+from gupsim.protocol.pages import Pages
+from gupsim.protocol.pagetable import Entry, EntryKind, FastPinBegin, FastPinEnd, PinSequence
 
 
 class _Follow(Enum):
@@ -40,7 +40,7 @@ class _Follow(Enum):
 
 
 class Gup(Faults):
-    """The walk under mmap_lock and page-table locks. The fast walk is in actors.cpu."""
+    """The walk under mmap_lock and page-table locks. The fast walk is in gupsim.actors.cpu."""
 
     @handles(FastPinBegin)
     def fast_pin_begin(self, msg: FastPinBegin) -> PinSequence:

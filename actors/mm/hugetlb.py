@@ -11,19 +11,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actors.base import Map, Port, TicketLock, chunks_of, handles
-from actors.mm.core import EFAULT, EIO, MmCore, mapping_ledger
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import NONE, Slot
-from actors.rules.hugetlb import HugetlbForce
-from protocol import memmap, memory
-from protocol.gup import PageReplaced
-from protocol.hugetlb import AllocHuge, PunchHuge, ReserveHuge
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.message import DONE, Done
-from protocol.mm import Mapped, Mmap, MmLayout
-from protocol.pagetable import Entry, EntryKind
+from gupsim.actors.base import Map, Port, TicketLock, chunks_of, handles
+from gupsim.actors.mm.core import EFAULT, EIO, MmCore, mapping_ledger
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.rules.hugetlb import HugetlbForce
+from gupsim.protocol import memmap, memory
+from gupsim.protocol.gup import PageReplaced
+from gupsim.protocol.hugetlb import AllocHuge, PunchHuge, ReserveHuge
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import DONE, Done
+from gupsim.protocol.mm import Mapped, Mmap, MmLayout
+from gupsim.protocol.pagetable import Entry, EntryKind
 
 _ANON = Page.ANON | Page.UPTODATE | Page.ANON_EXCLUSIVE
 

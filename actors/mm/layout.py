@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 from functools import partial
 
-from actors.base import handles
-from actors.mm.change import Change
-from actors.mm.hugetlb import Hugetlb
-from actors.mm.shmem import ShmemMappings, is_shmem
-from actors.mm.spaces import AddressSpace, Vma
-from actors.rules.hugetlb import HugetlbDontneed
-from protocol.memory import PAGE_SIZE
-from protocol.message import DONE, Done, Status
-from protocol.mm import (
+from gupsim.actors.base import handles
+from gupsim.actors.mm.change import Change
+from gupsim.actors.mm.hugetlb import Hugetlb
+from gupsim.actors.mm.shmem import ShmemMappings, is_shmem
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.rules.hugetlb import HugetlbDontneed
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import DONE, Done, Status
+from gupsim.protocol.mm import (
     ActivateMm,
     ExitMm,
     KillPending,

@@ -7,20 +7,20 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from actors.base import handles
-from actors.mm.core import rmap_lock
-from actors.mm.faults import Faults
-from actors.mm.spaces import AddressSpace
-from actors.mm.split import Split
-from actors.mm.tables import NONE, Slot
-from actors.mm.thp import ANON
-from actors.rules.faults import MigrateOrder
-from protocol import memmap
-from protocol.gup import MovePage
-from protocol.memory import PAGE_SIZE
-from protocol.message import Status
-from protocol.pagetable import EntryKind
-from protocol.reclaim import IsolatePage, LruAdd, PutbackPage
+from gupsim.actors.base import handles
+from gupsim.actors.mm.core import rmap_lock
+from gupsim.actors.mm.faults import Faults
+from gupsim.actors.mm.spaces import AddressSpace
+from gupsim.actors.mm.split import Split
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.mm.thp import ANON
+from gupsim.actors.rules.faults import MigrateOrder
+from gupsim.protocol import memmap
+from gupsim.protocol.gup import MovePage
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Status
+from gupsim.protocol.pagetable import EntryKind
+from gupsim.protocol.reclaim import IsolatePage, LruAdd, PutbackPage
 
 
 class Migrate(Faults, Split):

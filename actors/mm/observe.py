@@ -7,15 +7,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actors.base import Map, Port, handles
-from actors.mm.core import MmCore
-from actors.mm.spaces import AddressSpace, Vma
-from protocol.fs import StatFile
-from protocol.memory import PAGE_SIZE
-from protocol.message import DONE, Done
-from protocol.mm import PagemapEntry, ReadPagemap
-from protocol.pagetable import EntryKind
-from protocol.proc import (
+from gupsim.actors.base import Map, Port, handles
+from gupsim.actors.mm.core import MmCore
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.protocol.fs import StatFile
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import DONE, Done
+from gupsim.protocol.mm import PagemapEntry, ReadPagemap
+from gupsim.protocol.pagetable import EntryKind
+from gupsim.protocol.proc import (
     ChargePinned,
     Mincore,
     ReadStatus,

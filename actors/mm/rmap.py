@@ -7,19 +7,19 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from actors.base import handles
-from actors.mm.core import Place, clean, rmap_lock
-from actors.mm.flush import Flush
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import NONE, Slot
-from actors.rules.reclaim import Lazyfree, UnmapPinnedAnon
-from protocol import memmap
-from protocol.gup import PageReplaced
-from protocol.memmap import Page
-from protocol.message import NO, Flag
-from protocol.mm import Mkclean, PageMkclean, PageReferenced, TryToUnmap, Unmap, Unmapped
-from protocol.pagetable import Entry, EntryKind
-from protocol.reclaim import SwapDuplicate
+from gupsim.actors.base import handles
+from gupsim.actors.mm.core import Place, clean, rmap_lock
+from gupsim.actors.mm.flush import Flush
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.rules.reclaim import Lazyfree, UnmapPinnedAnon
+from gupsim.protocol import memmap
+from gupsim.protocol.gup import PageReplaced
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.message import NO, Flag
+from gupsim.protocol.mm import Mkclean, PageMkclean, PageReferenced, TryToUnmap, Unmap, Unmapped
+from gupsim.protocol.pagetable import Entry, EntryKind
+from gupsim.protocol.reclaim import SwapDuplicate
 
 
 class _Owed:

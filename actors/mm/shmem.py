@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actors.base import Map, Port, handles
-from actors.mm.core import MmCore
-from actors.mm.spaces import AddressSpace, Vma
-from protocol.memory import PAGE_SIZE
-from protocol.message import Flag
-from protocol.mm import Prot
-from protocol.shmem import SHMEM, EvictShmem, MappedWritable, MmapShmem, ShmemZeroSetup, VmaLinked
+from gupsim.actors.base import Map, Port, handles
+from gupsim.actors.mm.core import MmCore
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Flag
+from gupsim.protocol.mm import Prot
+from gupsim.protocol.shmem import SHMEM, EvictShmem, MappedWritable, MmapShmem, ShmemZeroSetup, VmaLinked
 
 
 def is_shmem(vma: Vma) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.base import Actor, Entity, Field, TicketLock
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Prot
+from gupsim.actors.base import Actor, Entity, Field, TicketLock
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Prot
 
 
 class Vma(msgspec.Struct, frozen=True):

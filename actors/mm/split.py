@@ -9,20 +9,20 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from actors.base import handles
-from actors.mm.core import mapping_ledger, rmap_lock
-from actors.mm.spaces import AddressSpace
-from actors.mm.tables import NONE, Slot
-from actors.mm.thp import Thp
-from actors.rules.thp import ThpSplit
-from protocol import memmap
-from protocol.folio import SplitFolio
-from protocol.gup import PageReplaced
-from protocol.memmap import Folio, Page
-from protocol.message import Status
-from protocol.pagetable import Entry, EntryKind
-from protocol.reclaim import LruAdd
-from protocol.thp import SplitHugePage, SplitRefused
+from gupsim.actors.base import handles
+from gupsim.actors.mm.core import mapping_ledger, rmap_lock
+from gupsim.actors.mm.spaces import AddressSpace
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.mm.thp import Thp
+from gupsim.actors.rules.thp import ThpSplit
+from gupsim.protocol import memmap
+from gupsim.protocol.folio import SplitFolio
+from gupsim.protocol.gup import PageReplaced
+from gupsim.protocol.memmap import Folio, Page
+from gupsim.protocol.message import Status
+from gupsim.protocol.pagetable import Entry, EntryKind
+from gupsim.protocol.reclaim import LruAdd
+from gupsim.protocol.thp import SplitHugePage, SplitRefused
 
 _CALLER: Final = 1
 """References of a folio that nothing maps and nobody but the caller uses. A huge page is never in the swap cache."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 
-from actors.mm.core import EIO, ENOMEM
-from actors.mm.cow import Cow
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import Slot
-from actors.rules.faults import SwapFault
-from protocol import memmap
-from protocol.memmap import Page
-from protocol.pagetable import Entry, EntryKind
-from protocol.reclaim import SwapFree, SwapIn, TryToFreeSwap
+from gupsim.actors.mm.core import EIO, ENOMEM
+from gupsim.actors.mm.cow import Cow
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import Slot
+from gupsim.actors.rules.faults import SwapFault
+from gupsim.protocol import memmap
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.pagetable import Entry, EntryKind
+from gupsim.protocol.reclaim import SwapFree, SwapIn, TryToFreeSwap
 
 
 class SwapFaults(Cow):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.base import Actor, Map, TicketLock
-from actors.mm.spaces import AddressSpace
-from protocol.memory import PAGE_SIZE
-from protocol.pagetable import Entry, EntryKind, TableAlloc
+from gupsim.actors.base import Actor, Map, TicketLock
+from gupsim.actors.mm.spaces import AddressSpace
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.pagetable import Entry, EntryKind, TableAlloc
 
 NONE = Entry()
 

@@ -6,20 +6,20 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actors.base import Map, Port, WaitQueue
-from actors.mm.core import MmCore, mapping_ledger
-from actors.mm.spaces import AddressSpace, Vma
-from actors.mm.tables import NONE, Slot
-from actors.rules.faults import CowReuse
-from actors.rules.reclaim import UnmapPinnedAnon
-from actors.rules.thp import ThpEnabled
-from protocol import memmap
-from protocol.folio import MostMapped, SplitMapping
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Prot
-from protocol.pagetable import Entry, EntryKind, TableFree
-from protocol.reclaim import LruAdd
+from gupsim.actors.base import Map, Port, WaitQueue
+from gupsim.actors.mm.core import MmCore, mapping_ledger
+from gupsim.actors.mm.spaces import AddressSpace, Vma
+from gupsim.actors.mm.tables import NONE, Slot
+from gupsim.actors.rules.faults import CowReuse
+from gupsim.actors.rules.reclaim import UnmapPinnedAnon
+from gupsim.actors.rules.thp import ThpEnabled
+from gupsim.protocol import memmap
+from gupsim.protocol.folio import MostMapped, SplitMapping
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Prot
+from gupsim.protocol.pagetable import Entry, EntryKind, TableFree
+from gupsim.protocol.reclaim import LruAdd
 
 ANON = Page.ANON | Page.SWAPBACKED | Page.UPTODATE
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from actors.base import handles
-from actors.mm.core import MmCore
-from actors.mm.tables import Slot
-from protocol.memory import PAGE_SIZE
-from protocol.message import NO, YES, Flag
-from protocol.pagetable import (
+from gupsim.actors.base import handles
+from gupsim.actors.mm.core import MmCore
+from gupsim.actors.mm.tables import Slot
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import NO, YES, Flag
+from gupsim.protocol.pagetable import (
     Entry,
     EntryKind,
     ReadEntry,

@@ -8,14 +8,14 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from actors.process.devices import Pinned
-from actors.process.rings import RingCalls
-from actors.process.wording import FATAL, OK, outcome, pages
-from protocol import driver, fabric, fs, reclaim, workload
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Prot
-from protocol.process import StepBegin, StepBound, StepEnd, ThreadEnd
-from protocol.workload import AnyGenerator, Generator, bounds_pages, draw_ns, draw_pages
+from gupsim.actors.process.devices import Pinned
+from gupsim.actors.process.rings import RingCalls
+from gupsim.actors.process.wording import FATAL, OK, outcome, pages
+from gupsim.protocol import driver, fabric, fs, reclaim, workload
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Prot
+from gupsim.protocol.process import StepBegin, StepBound, StepEnd, ThreadEnd
+from gupsim.protocol.workload import AnyGenerator, Generator, bounds_pages, draw_ns, draw_pages
 
 _READ_WRITE: Final = int(Prot.READ | Prot.WRITE)
 _LARGEST_TRANSFER: Final = 256

@@ -8,14 +8,14 @@ from typing import Final
 
 import msgspec
 
-from actors.base import Fifo, Map, Port
-from actors.process.files import FileCalls
-from actors.process.spec import ProcessSpec
-from actors.process.wording import NO_SUCH_MAP, NO_SUCH_PIN, outcome
-from actors.rules.rules import KernelRules
-from protocol import driver, steps
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Foll
+from gupsim.actors.base import Fifo, Map, Port
+from gupsim.actors.process.files import FileCalls
+from gupsim.actors.process.spec import ProcessSpec
+from gupsim.actors.process.wording import NO_SUCH_MAP, NO_SUCH_PIN, outcome
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.protocol import driver, steps
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Foll
 
 _FLAGS: Final[dict[str, Foll]] = {
     "write": Foll.WRITE,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from errno import ENOMEM
 from typing import Final
 
-from actors.process.space import SpaceCalls
-from actors.process.wording import NO_SUCH_MAP, OK, outcome
-from protocol import block, flusher, fs, hugetlb, proc, reclaim, shmem, steps
-from protocol.memory import PAGE_SIZE
+from gupsim.actors.process.space import SpaceCalls
+from gupsim.actors.process.wording import NO_SUCH_MAP, OK, outcome
+from gupsim.protocol import block, flusher, fs, hugetlb, proc, reclaim, shmem, steps
+from gupsim.protocol.memory import PAGE_SIZE
 
 _LARGEST: Final = 1 << 16
 """Bytes of one WriteFile or ReadFile; a longer system call is several, as the kernel's own loop is."""

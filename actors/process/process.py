@@ -5,20 +5,20 @@ from __future__ import annotations
 from errno import ECHILD
 from typing import Final
 
-from actors.base import Entity, Field, Map, Port, WaitQueue, handles
-from actors.process.clients import Clients
-from actors.process.devices import Pinned
-from actors.process.space import Mapping
-from actors.process.spec import ProcessSpec
-from actors.process.wording import FATAL, OK, outcome, wording
-from actors.rules.rules import KernelRules
-from actors.rules.tables import TableSingleUser
-from protocol import steps
-from protocol.director import DIRECTOR, Seen, WaitFor
-from protocol.driver import ShareDevice
-from protocol.message import DONE, Done
-from protocol.mm import ExitMm, ForkMm, KillPending
-from protocol.process import (
+from gupsim.actors.base import Entity, Field, Map, Port, WaitQueue, handles
+from gupsim.actors.process.clients import Clients
+from gupsim.actors.process.devices import Pinned
+from gupsim.actors.process.space import Mapping
+from gupsim.actors.process.spec import ProcessSpec
+from gupsim.actors.process.wording import FATAL, OK, outcome, wording
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.actors.rules.tables import TableSingleUser
+from gupsim.protocol import steps
+from gupsim.protocol.director import DIRECTOR, Seen, WaitFor
+from gupsim.protocol.driver import ShareDevice
+from gupsim.protocol.message import DONE, Done
+from gupsim.protocol.mm import ExitMm, ForkMm, KillPending
+from gupsim.protocol.process import (
     Exited,
     ForkProcess,
     ProcessExit,
@@ -30,8 +30,8 @@ from protocol.process import (
     ThreadEnd,
     WaitForExit,
 )
-from protocol.steps import AnyStep
-from protocol.units import nanoseconds
+from gupsim.protocol.steps import AnyStep
+from gupsim.protocol.units import nanoseconds
 
 _USES_SPACE: Final = (
     steps.Mmap,

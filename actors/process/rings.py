@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from actors.process.tasks import TaskCalls
-from actors.process.wording import NO_SUCH_MAP, NO_SUCH_PIN, OK, outcome
-from protocol import driver, pipe, steps, uring
-from protocol.memory import PAGE_SIZE
+from gupsim.actors.process.tasks import TaskCalls
+from gupsim.actors.process.wording import NO_SUCH_MAP, NO_SUCH_PIN, OK, outcome
+from gupsim.protocol import driver, pipe, steps, uring
+from gupsim.protocol.memory import PAGE_SIZE
 
 
 class RingCalls(TaskCalls):

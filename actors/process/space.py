@@ -7,15 +7,15 @@ from typing import Final
 
 import msgspec
 
-from actors.base import KernelActor, Map, Port
-from actors.process.spec import ProcessSpec
-from actors.process.wording import NO_HYPERVISOR, NO_SUCH_MAP, OK, outcome
-from actors.rules.introduced import MfdHugetlb
-from actors.rules.rules import KernelRules
-from protocol import cpu, gup, mm, proc, steps, thp
-from protocol.memory import PAGE_SIZE
-from protocol.message import Request, Status
-from protocol.mm import Prot
+from gupsim.actors.base import KernelActor, Map, Port
+from gupsim.actors.process.spec import ProcessSpec
+from gupsim.actors.process.wording import NO_HYPERVISOR, NO_SUCH_MAP, OK, outcome
+from gupsim.actors.rules.introduced import MfdHugetlb
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.protocol import cpu, gup, mm, proc, steps, thp
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Request, Status
+from gupsim.protocol.mm import Prot
 
 PROTS: Final = {"none": Prot(0), "r": Prot.READ, "rw": Prot.READ | Prot.WRITE, "w": Prot.WRITE}
 

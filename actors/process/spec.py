@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from protocol.steps import AnyStep
-from protocol.workload import AnyGenerator
+from gupsim.protocol.steps import AnyStep
+from gupsim.protocol.workload import AnyGenerator
 
 
 class ThreadSpec(msgspec.Struct, frozen=True):

@@ -5,19 +5,19 @@ from __future__ import annotations
 from errno import EFAULT, EPERM
 from typing import Final
 
-from actors.base import Entity, Field, Fifo, Map, Port, chunks_of, handles
-from actors.process.devices import DeviceCalls
-from actors.process.spec import ProcessSpec
-from actors.process.wording import NO_SUCH_MAP, OK, outcome
-from actors.rules.pins import ProcessVm
-from actors.rules.rules import KernelRules
-from protocol import fs, memmap, memory, pipe, steps, uring
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.message import DONE, Done
-from protocol.mm import Foll, GetUserPages
-from protocol.pages import Pages
-from protocol.process import CopyTask, FindMapping, Place
+from gupsim.actors.base import Entity, Field, Fifo, Map, Port, chunks_of, handles
+from gupsim.actors.process.devices import DeviceCalls
+from gupsim.actors.process.spec import ProcessSpec
+from gupsim.actors.process.wording import NO_SUCH_MAP, OK, outcome
+from gupsim.actors.rules.pins import ProcessVm
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.protocol import fs, memmap, memory, pipe, steps, uring
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import DONE, Done
+from gupsim.protocol.mm import Foll, GetUserPages
+from gupsim.protocol.pages import Pages
+from gupsim.protocol.process import CopyTask, FindMapping, Place
 
 _BATCH: Final = 1024
 """Pages that process_vm_readv() pins at a time: PVM_MAX_KMALLOC_PAGES of pointers."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from errno import errorcode
 from typing import Any, Final
 
-from protocol import steps
+from gupsim.protocol import steps
 
 OK: Final = "ok"
 NO_SUCH_MAP: Final = "no-such-map"

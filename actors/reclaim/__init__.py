@@ -1,8 +1,8 @@
 """vmscan."""
 
-from actors.base import Port
-from actors.reclaim.shrink import Shrinker
-from actors.rules import KernelRules
+from gupsim.actors.base import Port
+from gupsim.actors.reclaim.shrink import Shrinker
+from gupsim.actors.rules import KernelRules
 
 
 class Reclaim(Shrinker):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from actors.base import Fifo, KernelActor, Map, Port, handles
-from actors.rules import KernelRules
-from protocol import memmap
-from protocol.memmap import Page
-from protocol.message import DONE, NO, YES, Done, Flag
-from protocol.reclaim import (
+from gupsim.actors.base import Fifo, KernelActor, Map, Port, handles
+from gupsim.actors.rules import KernelRules
+from gupsim.protocol import memmap
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.message import DONE, NO, YES, Done, Flag
+from gupsim.protocol.reclaim import (
     IsolatePage,
     LruAdd,
     LruDel,

@@ -7,14 +7,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from actors.base import Map, Port, handles
-from actors.reclaim.swap import Swap
-from actors.rules import KernelRules
-from actors.rules.reclaim import Lazyfree, ReclaimPinnedAnon, ReclaimPinnedFile, ReclaimWrites
-from protocol import fs, memmap
-from protocol.memmap import Mapping, Page
-from protocol.mm import PageReferenced, TryToUnmap, TryToUnmapFlush
-from protocol.reclaim import (
+from gupsim.actors.base import Map, Port, handles
+from gupsim.actors.reclaim.swap import Swap
+from gupsim.actors.rules import KernelRules
+from gupsim.actors.rules.reclaim import Lazyfree, ReclaimPinnedAnon, ReclaimPinnedFile, ReclaimWrites
+from gupsim.protocol import fs, memmap
+from gupsim.protocol.memmap import Mapping, Page
+from gupsim.protocol.mm import PageReferenced, TryToUnmap, TryToUnmapFlush
+from gupsim.protocol.reclaim import (
     FreezeRefused,
     IsolatePage,
     Reclaimed,
@@ -24,7 +24,7 @@ from protocol.reclaim import (
     ShrinkOutcome,
     TryToFreeSwap,
 )
-from protocol.thp import SplitHugePage
+from gupsim.protocol.thp import SplitHugePage
 
 _CACHE_AND_ISOLATION = 2
 """References of an otherwise unused page of a page cache or swap cache while reclaim holds it isolated."""

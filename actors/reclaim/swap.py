@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 
-from actors.base import Map, Port, TicketLock, handles
-from actors.base.port import wait
-from actors.reclaim.lru import Lru
-from actors.rules import KernelRules
-from protocol import memmap
-from protocol.block import BioEnd, SubmitBio
-from protocol.memmap import Page
-from protocol.message import DONE, YES, Done, Flag
-from protocol.reclaim import (
+from gupsim.actors.base import Map, Port, TicketLock, handles
+from gupsim.actors.base.port import wait
+from gupsim.actors.reclaim.lru import Lru
+from gupsim.actors.rules import KernelRules
+from gupsim.protocol import memmap
+from gupsim.protocol.block import BioEnd, SubmitBio
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.message import DONE, YES, Done, Flag
+from gupsim.protocol.reclaim import (
     FreeSwapCache,
     ReuseSwapPage,
     SwapDuplicate,

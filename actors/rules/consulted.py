@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, cast
 
-from actors.rules.files import OdirectCall
-from actors.rules.pins import DriverCall, PinApi
-from actors.rules.rules import KernelRules
+from gupsim.actors.rules.files import OdirectCall
+from gupsim.actors.rules.pins import DriverCall, PinApi
+from gupsim.actors.rules.rules import KernelRules
 
 ABOUT_PINS: Final = frozenset(
     ("writeback_pinned", "reclaim_pinned_file", "reclaim_pinned_anon", "unmap_pinned_anon", "fork_pinned")

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from actors.rules import faults, files, hugetlb, introduced, pins, reclaim, tables, thp, uring
-from actors.rules.rules import KernelRules
+from gupsim.actors.rules import faults, files, hugetlb, introduced, pins, reclaim, tables, thp, uring
+from gupsim.actors.rules.rules import KernelRules
 
 V3_17 = KernelRules(
     pin_api=pins.PinApi.NONE,

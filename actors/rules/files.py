@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.rules.value import RuleValue
+from gupsim.actors.rules.value import RuleValue
 
 
 class OdirectCall(RuleValue):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 
-from actors.rules.pins import FastForce, FastLongtermTouch, LongtermApi, PinApi, PinTouch
-from actors.rules.rules import KernelRules
-from protocol.mm import Foll, GetUserPages
+from gupsim.actors.rules.pins import FastForce, FastLongtermTouch, LongtermApi, PinApi, PinTouch
+from gupsim.actors.rules.rules import KernelRules
+from gupsim.protocol.mm import Foll, GetUserPages
 
 
 def refuse_flags(flags: int, rules: KernelRules, *, fast: bool = False) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.rules.value import RuleValue
+from gupsim.actors.rules.value import RuleValue
 
 
 class MadvFree(RuleValue):

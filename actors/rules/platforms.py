@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.rules.pins import FastGup, PteRead, PteSpecial
-from actors.rules.tables import TableFree, TlbFlush
-from actors.rules.value import RuleValue
+from gupsim.actors.rules.pins import FastGup, PteRead, PteSpecial
+from gupsim.actors.rules.tables import TableFree, TlbFlush
+from gupsim.actors.rules.value import RuleValue
 
 Changes = dict[str, RuleValue]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from actors.rules.files import WritebackPinned
-from actors.rules.pins import LongtermFileWrite, PinnedOnLru, PinUnderWriteback
-from actors.rules.reclaim import ReclaimPinnedFile
-from actors.rules.value import RuleValue
+from gupsim.actors.rules.files import WritebackPinned
+from gupsim.actors.rules.pins import LongtermFileWrite, PinnedOnLru, PinUnderWriteback
+from gupsim.actors.rules.reclaim import ReclaimPinnedFile
+from gupsim.actors.rules.value import RuleValue
 
 POLICIES: dict[str, tuple[dict[str, RuleValue], str]] = {
     "lru-removal": (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.rules import faults, files, hugetlb, introduced, pins, reclaim, tables, thp, uring
+from gupsim.actors.rules import faults, files, hugetlb, introduced, pins, reclaim, tables, thp, uring
 
 
 class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,4 +99,4 @@ class KernelRules(msgspec.Struct, frozen=True, kw_only=True):
     debug_vm: pins.DebugVm = pins.DebugVm.OFF
 
     def decide(self, rule: str) -> None:
-        """A rule about pins has its say: noted where somebody counts (`actors.rules.consulted`)."""
+        """A rule about pins has its say: noted where somebody counts (`gupsim.actors.rules.consulted`)."""

@@ -7,8 +7,8 @@ from typing import ClassVar, Protocol
 
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.violation import Violation
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.message import Tracepoint
 
 
 class Checker(Protocol):

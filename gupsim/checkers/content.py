@@ -11,12 +11,12 @@ from zlib import crc32
 import msgspec
 
 from gupsim.checkers.names import FileKey, FrameKey, PageKey, frame_key, host_of, short
+from gupsim.protocol.block import BlockInit, BlockWrite
+from gupsim.protocol.fs import FileBlock
+from gupsim.protocol.memmap import PageAlloc, PageFlags, PageMapping
+from gupsim.protocol.memory import PAGE_SIZE, MemoryWrite, MemoryZero
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.block import BlockInit, BlockWrite
-from protocol.fs import FileBlock
-from protocol.memmap import PageAlloc, PageFlags, PageMapping
-from protocol.memory import PAGE_SIZE, MemoryWrite, MemoryZero
-from protocol.message import Tracepoint
 
 ZEROED = "zeroed"
 """`by` of a frame that was cleared for its owner."""

@@ -16,11 +16,11 @@ from gupsim.checkers.orphans import Orphans, OrphanWrite
 from gupsim.checkers.routing import Model
 from gupsim.checkers.storage import STORAGE
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.fs import CacheDrop, FsyncBegin, FsyncEnd
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.fs import CacheDrop, FsyncBegin, FsyncEnd
-from protocol.kernel import KernelBug
-from protocol.memmap import Page
-from protocol.message import Tracepoint
 
 _TO_BE_WRITTEN: Final = int(Page.DIRTY | Page.WRITEBACK)
 _FOR_EVER: Final = 1 << 62

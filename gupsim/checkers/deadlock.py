@@ -8,11 +8,11 @@ from typing import ClassVar
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.violation import Violation
 from gupsim.engine.waitgraph import Edge, Wait, WaitGraph
+from gupsim.protocol.director import DIRECTOR
+from gupsim.protocol.engine import ContextLost, LockContended, LockGranted, LockReleased, Stuck
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.director import DIRECTOR
-from protocol.engine import ContextLost, LockContended, LockGranted, LockReleased, Stuck
-from protocol.kernel import KernelBug
-from protocol.message import Tracepoint
 
 _NAMED = 3
 """Contexts named in one message; of the others the number is given."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from gupsim.checkers.names import FrameKey, frame_key
+from gupsim.protocol.flusher import WritebackEnd, WritebackSkip, WritebackStart
+from gupsim.protocol.fs import DiscardDirty, PageMkwriteDone, SetPageDirtyDone
+from gupsim.protocol.memmap import Page, PageAlloc, PageFlags
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.flusher import WritebackEnd, WritebackSkip, WritebackStart
-from protocol.fs import DiscardDirty, PageMkwriteDone, SetPageDirtyDone
-from protocol.memmap import Page, PageAlloc, PageFlags
-from protocol.message import Tracepoint
 
 _DIRTY: Final = int(Page.DIRTY)
 

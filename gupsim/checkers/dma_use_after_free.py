@@ -6,16 +6,16 @@ from collections import deque
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-from actors.base.footprint import READ
+from gupsim.actors.base.footprint import READ
 from gupsim.checkers.names import FrameKey, frame_key, host_of, short
 from gupsim.checkers.orders import LIFE, LIVES, Orders, Related, needs_life
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.dma import DmaAccess, DmaEnd, DmaStart
+from gupsim.protocol.driver import Registered
+from gupsim.protocol.memmap import PageAlloc, PageFree
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.pages import Pages
 from gupsim.trace.records import Event
-from protocol.dma import DmaAccess, DmaEnd, DmaStart
-from protocol.driver import Registered
-from protocol.memmap import PageAlloc, PageFree
-from protocol.message import Tracepoint
-from protocol.pages import Pages
 
 _REMEMBERED: Final = 64
 """Registrations remembered per device."""

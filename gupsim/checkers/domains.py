@@ -9,15 +9,15 @@ import msgspec
 
 from gupsim.checkers.labels import Label
 from gupsim.checkers.names import FrameKey, host_of, short
+from gupsim.protocol.cpu import CpuAccess
+from gupsim.protocol.driver import Registered
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import PagesPinned
+from gupsim.protocol.pages import Pages
+from gupsim.protocol.pipe import PipeFilled
+from gupsim.protocol.process import ProcessForked, StepBegin
+from gupsim.protocol.uring import FixedRegistered
 from gupsim.trace.records import Event
-from protocol.cpu import CpuAccess
-from protocol.driver import Registered
-from protocol.message import Tracepoint
-from protocol.mm import PagesPinned
-from protocol.pages import Pages
-from protocol.pipe import PipeFilled
-from protocol.process import ProcessForked, StepBegin
-from protocol.uring import FixedRegistered
 
 _REMEMBERED: Final = 64
 """Buffers remembered per host and device, or pipes, or rings."""

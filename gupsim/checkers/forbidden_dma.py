@@ -10,9 +10,9 @@ from gupsim.checkers.names import FrameKey, frame_key, short
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.dma import DmaAccess
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.dma import DmaAccess
-from protocol.message import Tracepoint
 
 
 class ForbiddenDma:

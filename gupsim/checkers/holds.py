@@ -10,11 +10,11 @@ from typing import ClassVar, Final
 
 from gupsim.checkers.ledger import GUP_KINDS
 from gupsim.checkers.names import FrameKey, frame_key, host_of, short, without_host
+from gupsim.protocol.driver import Registered, Released
+from gupsim.protocol.memmap import PageFree, PageGet, PagePut
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.pages import Pages
 from gupsim.trace.records import Event
-from protocol.driver import Registered, Released
-from protocol.memmap import PageFree, PageGet, PagePut
-from protocol.message import Tracepoint
-from protocol.pages import Pages
 
 _REMEMBERED: Final = 32
 """Ended holds remembered per frame: an fsync asks for the time at which it began."""

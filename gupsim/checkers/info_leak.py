@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-from actors.base.footprint import COMMUTE
+from gupsim.actors.base.footprint import COMMUTE
 from gupsim.checkers.domains import Domains
 from gupsim.checkers.labels import Label, Labels, Piece
 from gupsim.checkers.names import FrameKey, frame_key, host_of, short
 from gupsim.checkers.orders import PARTED, Orders, Related, looks
 from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.block import BlockRead, BlockWrite
+from gupsim.protocol.folio import FolioSplit
+from gupsim.protocol.fs import FileBlock
+from gupsim.protocol.memmap import Page, PageAlloc, PageFlags
+from gupsim.protocol.memory import PAGE_SIZE, MemoryRead, MemoryWrite, MemoryZero
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.process import ProcessForked
 from gupsim.trace.records import Event
-from protocol.block import BlockRead, BlockWrite
-from protocol.folio import FolioSplit
-from protocol.fs import FileBlock
-from protocol.memmap import Page, PageAlloc, PageFlags
-from protocol.memory import PAGE_SIZE, MemoryRead, MemoryWrite, MemoryZero
-from protocol.message import Tracepoint
-from protocol.process import ProcessForked
 
 _ANON: Final = int(Page.ANON)
 

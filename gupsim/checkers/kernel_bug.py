@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.kernel import KernelBug
-from protocol.message import Tracepoint
 
 
 class KernelBugs:

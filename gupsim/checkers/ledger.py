@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from gupsim.checkers.names import FrameKey, frame_key, without_host
+from gupsim.protocol.memmap import PageFree, PageGet, PagePut
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.memmap import PageFree, PageGet, PagePut
-from protocol.message import Tracepoint
 
 GUP_KINDS = ("gup", "pin")
 """FOLL_GET and FOLL_PIN: held by drivers and direct I/O, which the rest of the kernel cannot see."""

@@ -13,9 +13,9 @@ from gupsim.checkers.names import frame_key
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.memmap import MaybePinnedAsked
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.memmap import MaybePinnedAsked
-from protocol.message import Tracepoint
 
 
 class MisidentifiedPins:

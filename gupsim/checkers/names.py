@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Final, TypeAlias
 
+from gupsim.protocol import address
 from gupsim.trace.records import Event
-from protocol import address
 
 host_of: Final = functools.lru_cache(maxsize=1024)(address.host_of)
 """The host of an address. A world has some dozens of addresses and asks a hundred times in each execution."""

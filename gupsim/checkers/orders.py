@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE
 from gupsim.checkers.names import host_of
-from protocol.memmap import PageAlloc, PageFree
-from protocol.message import Tracepoint
+from gupsim.protocol.memmap import PageAlloc, PageFree
+from gupsim.protocol.message import Tracepoint
 
 Related: TypeAlias = tuple[tuple[Hashable, int], ...]
 """What a tracepoint is about for a checker, and whether it looks at it, changes it or adds to it."""

@@ -10,11 +10,11 @@ import msgspec
 from gupsim.checkers.content import Content
 from gupsim.checkers.holds import Hold, Holds
 from gupsim.checkers.names import FileKey, FrameKey, PageKey, frame_key, host_of, short
+from gupsim.protocol.fs import CacheDrop, DirectWritten, FileBlock
+from gupsim.protocol.memmap import PageAlloc, PageFree, PageMapping
+from gupsim.protocol.memory import MemoryWrite
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.fs import CacheDrop, DirectWritten, FileBlock
-from protocol.memmap import PageAlloc, PageFree, PageMapping
-from protocol.memory import MemoryWrite
-from protocol.message import Tracepoint
 
 _Place: TypeAlias = tuple[PageKey, int]
 """(page of a file, chunk)."""

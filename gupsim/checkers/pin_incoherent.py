@@ -7,19 +7,19 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from actors.base.footprint import COMMUTE
+from gupsim.actors.base.footprint import COMMUTE
 from gupsim.checkers.ledger import GUP_KINDS
 from gupsim.checkers.names import FrameKey, frame_key, host_of, without_host
 from gupsim.checkers.orders import HELD, Orders, Related, looks
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.folio import FolioSplit
+from gupsim.protocol.gup import PageReplaced
+from gupsim.protocol.memmap import PageAlloc, PageFree, PagePut
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import Foll, PagesPinned
+from gupsim.protocol.pagetable import EntryChanged
 from gupsim.trace.records import Event
-from protocol.folio import FolioSplit
-from protocol.gup import PageReplaced
-from protocol.memmap import PageAlloc, PageFree, PagePut
-from protocol.memory import PAGE_SIZE
-from protocol.message import Tracepoint
-from protocol.mm import Foll, PagesPinned
-from protocol.pagetable import EntryChanged
 
 _Address: TypeAlias = tuple[str, str, int]
 """(host, mm, address of a page)."""

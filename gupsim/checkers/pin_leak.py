@@ -10,10 +10,10 @@ from gupsim.checkers.names import host_of, without_host
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation
+from gupsim.protocol.driver import Registered, Released
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.process import ProcessExit, ProcessForked
 from gupsim.trace.records import Event
-from protocol.driver import Registered, Released
-from protocol.message import Tracepoint
-from protocol.process import ProcessExit, ProcessForked
 
 
 class Registration:

@@ -10,9 +10,9 @@ from gupsim.checkers.names import FrameKey, frame_key
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.memmap import PIN_BIAS, Page, PageBadCount, PageFlags, PageFree, PageGet, PagePut
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.memmap import PIN_BIAS, Page, PageBadCount, PageFlags, PageFree, PageGet, PagePut
-from protocol.message import Tracepoint
 
 _RESERVED: Final = int(Page.RESERVED)
 

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import ClassVar, Protocol, TypeAlias
 
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.message import Tracepoint
 
 
 class Reader(Protocol):

@@ -8,17 +8,17 @@ from typing import ClassVar, TypeAlias
 
 from msgspec.structs import replace
 
-from actors.base.footprint import COMMUTE, READ
+from gupsim.actors.base.footprint import COMMUTE, READ
 from gupsim.checkers.names import FrameKey, frame_key, host_of
 from gupsim.checkers.orders import LIVES, STALE, Orders, Related, needs_life
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.cpu import CpuAccess, TlbFlush, TlbSpared
+from gupsim.protocol.memmap import PageAlloc, PageFree
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import MmLayout, Prot
+from gupsim.protocol.pagetable import EntryChanged
 from gupsim.trace.records import Event
-from protocol.cpu import CpuAccess, TlbFlush, TlbSpared
-from protocol.memmap import PageAlloc, PageFree
-from protocol.memory import PAGE_SIZE
-from protocol.message import Tracepoint
-from protocol.mm import MmLayout, Prot
-from protocol.pagetable import EntryChanged
 
 _Place: TypeAlias = tuple[str, str, int]
 """(host, mm, page number)"""

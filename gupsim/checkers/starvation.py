@@ -8,10 +8,10 @@ from typing import ClassVar, TypeAlias
 from gupsim.checkers.names import host_of
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.process import StepBegin, StepBound, StepEnd
 from gupsim.trace.records import Event
-from protocol.kernel import KernelBug
-from protocol.message import Tracepoint
-from protocol.process import StepBegin, StepBound, StepEnd
 
 _Step: TypeAlias = tuple[str, str, int]
 """(host, thread, number)."""

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE
 from gupsim.checkers.orders import BEGUN, DIRECT, ENDED, FRAME, Orders, Related, adds, looks
-from protocol.block import BlockWrite
-from protocol.driver import Registered, Released
-from protocol.flusher import WritebackSkip
-from protocol.fs import CacheDrop, DirectWritten, DiscardDirty, FileBlock, FsyncBegin, FsyncEnd
-from protocol.memmap import Page, PageAlloc, PageFlags, PageMapping
-from protocol.memory import MemoryWrite, MemoryZero
-from protocol.mm import Mkclean
+from gupsim.protocol.block import BlockWrite
+from gupsim.protocol.driver import Registered, Released
+from gupsim.protocol.flusher import WritebackSkip
+from gupsim.protocol.fs import CacheDrop, DirectWritten, DiscardDirty, FileBlock, FsyncBegin, FsyncEnd
+from gupsim.protocol.memmap import Page, PageAlloc, PageFlags, PageMapping
+from gupsim.protocol.memory import MemoryWrite, MemoryZero
+from gupsim.protocol.mm import Mkclean
 
 _JUDGED_FLAGS: Final = int(Page.DIRTY | Page.WRITEBACK)
 

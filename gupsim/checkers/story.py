@@ -10,23 +10,30 @@ from msgspec.structs import replace
 from gupsim.checkers.ledger import GUP_KINDS
 from gupsim.checkers.names import FrameKey, host_of
 from gupsim.checkers.violation import Violation
+from gupsim.protocol.block import BlockChecksum, BlockRead, BlockWrite
+from gupsim.protocol.cpu import CpuAccess, IrqOff, IrqOn, TlbFlush
+from gupsim.protocol.dma import DmaAccess, DmaEnd, DmaStart
+from gupsim.protocol.driver import Registered, Released
+from gupsim.protocol.engine import LockContended, LockGranted, LockReleased, Stuck
+from gupsim.protocol.flusher import WritebackBounce, WritebackEnd, WritebackSkip, WritebackStart
+from gupsim.protocol.fs import (
+    BuffersAttached,
+    BuffersReleased,
+    CacheDrop,
+    DiscardDirty,
+    PageMkwriteDone,
+    SetPageDirtyDone,
+)
+from gupsim.protocol.gup import PageReplaced
+from gupsim.protocol.kernel import KernelBug, KernelWarning
+from gupsim.protocol.memmap import Page, PageAlloc, PageBadCount, PageFlags, PageFree, PageGet, PageMapping, PagePut
+from gupsim.protocol.memory import MemoryRead, MemoryWrite, MemoryZero
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import Fault, Mkclean, PagesPinned, Unmap
+from gupsim.protocol.observer import FileSeen, VmstatSeen
+from gupsim.protocol.pagetable import EntryChanged
+from gupsim.protocol.reclaim import FreezeRefused, ReleaseBuffersDone
 from gupsim.trace.records import Event
-from protocol.block import BlockChecksum, BlockRead, BlockWrite
-from protocol.cpu import CpuAccess, IrqOff, IrqOn, TlbFlush
-from protocol.dma import DmaAccess, DmaEnd, DmaStart
-from protocol.driver import Registered, Released
-from protocol.engine import LockContended, LockGranted, LockReleased, Stuck
-from protocol.flusher import WritebackBounce, WritebackEnd, WritebackSkip, WritebackStart
-from protocol.fs import BuffersAttached, BuffersReleased, CacheDrop, DiscardDirty, PageMkwriteDone, SetPageDirtyDone
-from protocol.gup import PageReplaced
-from protocol.kernel import KernelBug, KernelWarning
-from protocol.memmap import Page, PageAlloc, PageBadCount, PageFlags, PageFree, PageGet, PageMapping, PagePut
-from protocol.memory import MemoryRead, MemoryWrite, MemoryZero
-from protocol.message import Tracepoint
-from protocol.mm import Fault, Mkclean, PagesPinned, Unmap
-from protocol.observer import FileSeen, VmstatSeen
-from protocol.pagetable import EntryChanged
-from protocol.reclaim import FreezeRefused, ReleaseBuffersDone
 
 LINES = 25
 """Events in a chain."""

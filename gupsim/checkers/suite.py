@@ -26,9 +26,9 @@ from gupsim.checkers.table_use_after_free import TableUseAfterFree
 from gupsim.checkers.torn_entry import TornEntries
 from gupsim.checkers.torn_writeback import TornWriteback
 from gupsim.checkers.violation import Violation
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.reader import TraceReader
 from gupsim.trace.records import Event, Header
-from protocol.message import Tracepoint
 
 ALL_CHECKERS: Final[tuple[type[Checker], ...]] = (
     KernelBugs,

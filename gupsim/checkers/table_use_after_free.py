@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from gupsim.checkers.names import host_of
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.cpu import IrqOff, LazyMode, TlbFlush, TlbSpared, VcpuState
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import MmLayout
+from gupsim.protocol.pagetable import EntryChanged, TableAlloc, TableFree, TableRead
 from gupsim.trace.records import Event
-from protocol.cpu import IrqOff, LazyMode, TlbFlush, TlbSpared, VcpuState
-from protocol.message import Tracepoint
-from protocol.mm import MmLayout
-from protocol.pagetable import EntryChanged, TableAlloc, TableFree, TableRead
 
 _REMEMBERED = 24
 """Events before the read of which a violation tells."""

@@ -8,11 +8,11 @@ from typing import ClassVar
 from gupsim.checkers.names import host_of, without_host
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import PagesPinned
+from gupsim.protocol.pagetable import EntryChanged
 from gupsim.trace.records import Event
-from protocol.memory import PAGE_SIZE
-from protocol.message import Tracepoint
-from protocol.mm import PagesPinned
-from protocol.pagetable import EntryChanged
 
 
 class TornEntries:

@@ -12,14 +12,14 @@ from gupsim.checkers.orders import Orders
 from gupsim.checkers.routing import Model
 from gupsim.checkers.storage import STORAGE
 from gupsim.checkers.violation import Violation, violation
+from gupsim.protocol.block import BlockChecksum, BlockWrite
+from gupsim.protocol.flusher import WritebackBounce, WritebackSkip, WritebackStart
+from gupsim.protocol.fs import CacheDrop, DiscardDirty, FsyncBegin, FsyncEnd
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import MemoryRead, MemoryWrite, MemoryZero
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import Mkclean
 from gupsim.trace.records import Event
-from protocol.block import BlockChecksum, BlockWrite
-from protocol.flusher import WritebackBounce, WritebackSkip, WritebackStart
-from protocol.fs import CacheDrop, DiscardDirty, FsyncBegin, FsyncEnd
-from protocol.memmap import Page
-from protocol.memory import MemoryRead, MemoryWrite, MemoryZero
-from protocol.message import Tracepoint
-from protocol.mm import Mkclean
 
 _REMEMBERED = 1024
 """Changes remembered per window; nobody can tell what was there in one that has more."""

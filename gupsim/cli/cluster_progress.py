@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from gupsim.cli.display import Display
-from protocol.units import duration
+from gupsim.protocol.units import duration
 
 if TYPE_CHECKING:
     from gupsim.cluster.coordinator import Coordinator

@@ -12,8 +12,8 @@ from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, BadInput, refuse, say
 from gupsim.cli.file_kind import elsewhere
 from gupsim.cli.interrupt import Interrupts
 from gupsim.cli.options import JsonOption, KernelOption, PlatformOption, PolicyOption, SetOption, chosen_kernel
+from gupsim.protocol.units import UnitError, nanoseconds
 from gupsim.scenario.load import load
-from protocol.units import UnitError, nanoseconds
 
 if TYPE_CHECKING:
     from gupsim.explore.conduct import Limits

@@ -11,7 +11,7 @@ import typer
 
 from gupsim.cli.console import OK, refuse, say_text, warn
 from gupsim.cli.options import TraceFile
-from protocol.units import UnitError, nanoseconds
+from gupsim.protocol.units import UnitError, nanoseconds
 
 
 class Format(StrEnum):

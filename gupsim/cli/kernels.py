@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from actors.rules import ERAS, PLATFORMS, POLICIES, Platform, RuleValue
+from gupsim.actors.rules import ERAS, PLATFORMS, POLICIES, Platform, RuleValue
 from gupsim.cli.console import OK, refuse, say_json, say_table, stdout
 from gupsim.cli.rules import question, span
 from gupsim.scenario.choices import RULES, Kernel, kernel_of

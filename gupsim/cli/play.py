@@ -16,13 +16,13 @@ from gupsim.checkers.story import is_noise
 from gupsim.cli.console import stdout
 from gupsim.cli.interrupt import Interrupts
 from gupsim.cli.progress import RunProgress
+from gupsim.protocol.address import local_name
+from gupsim.protocol.units import duration
 from gupsim.report import Outcome, Timeline, as_json, print_verdict
 from gupsim.run import Run, RunResult
 from gupsim.scenario.choices import Kernel, settings_of
 from gupsim.scenario.load import Loaded
 from gupsim.trace import Event
-from protocol.address import local_name
-from protocol.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from gupsim.cli.display import Display
+from gupsim.protocol.units import duration
 from gupsim.run import Run
-from protocol.units import duration
 
 
 class RunProgress(Display):

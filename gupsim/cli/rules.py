@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from actors.rules import ERAS, PLATFORMS, POLICIES, RuleValue
+from gupsim.actors.rules import ERAS, PLATFORMS, POLICIES, RuleValue
 from gupsim.cli.console import OK, say_json, say_table, stdout
 from gupsim.scenario.choices import RULES, ChoiceError
 from gupsim.scenario.errors import unknown

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from gupsim.cluster.node_world import NodeWorld
 from gupsim.engine.task import Part
-from protocol.engine import Stuck
-from protocol.node import Awaited, Closing, Lost
+from gupsim.protocol.engine import Stuck
+from gupsim.protocol.node import Awaited, Closing, Lost
 
 
 def closing_of(world: NodeWorld) -> Closing:

@@ -11,9 +11,9 @@ import msgspec
 from gupsim.cluster.errors import ConfigError
 from gupsim.cluster.placement import Rule
 from gupsim.cluster.security import Credentials, read_secret
+from gupsim.protocol.units import Duration, nanoseconds
 from gupsim.scenario.errors import ScenarioError, quote
 from gupsim.scenario.nodes import Fields, Items, Node, parse
-from protocol.units import Duration, nanoseconds
 
 MAX_CONFIG: Final = 1 << 18
 

@@ -18,8 +18,19 @@ from gupsim.cluster.merge import Merge
 from gupsim.cluster.plan import NodePart, build_part
 from gupsim.cluster.run_dir import RunDir, RunFile
 from gupsim.cluster.security import Credentials, Hello
-from protocol.codec import FrameError
-from protocol.node import NODE_PROTOCOL, Begin, Ended, Failed, Keep, NodeAt, Records, Stop, decode_control, encode
+from gupsim.protocol.codec import FrameError
+from gupsim.protocol.node import (
+    NODE_PROTOCOL,
+    Begin,
+    Ended,
+    Failed,
+    Keep,
+    NodeAt,
+    Records,
+    Stop,
+    decode_control,
+    encode,
+)
 
 log: Final = logging.getLogger("gupsim.cluster")
 

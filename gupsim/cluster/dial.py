@@ -10,8 +10,8 @@ import aiohttp
 
 from gupsim.cluster.errors import Refusal
 from gupsim.cluster.security import ANEW, Credentials, Hello
-from protocol.codec import FrameError
-from protocol.node import MAX_NODE_FRAME, Welcome, decode_control
+from gupsim.protocol.codec import FrameError
+from gupsim.protocol.node import MAX_NODE_FRAME, Welcome, decode_control
 
 OPENING: Final = 5.0
 """Seconds for the whole opening of a connection."""

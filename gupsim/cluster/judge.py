@@ -6,12 +6,12 @@ import msgspec
 
 from gupsim.checkers import Suite
 from gupsim.outcomes import WitnessReader, shown_by
+from gupsim.protocol.director import DIRECTOR
+from gupsim.protocol.engine import Stuck
 from gupsim.report.metrics import Metrics
 from gupsim.report.outcome import Outcome
 from gupsim.trace import Header
 from gupsim.trace.records import Event
-from protocol.director import DIRECTOR
-from protocol.engine import Stuck
 
 
 class Judge:

@@ -15,10 +15,10 @@ from gupsim.cluster.rounds import DONE, Rounds
 from gupsim.engine.links import LinkSpeed
 from gupsim.engine.timed import TimedWorld
 from gupsim.outcomes.evidence import decided_of
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.message import Message
+from gupsim.protocol.node import Frame, FrameCodec
 from gupsim.trace import Header
-from protocol.catalog import ALL_MESSAGES
-from protocol.message import Message
-from protocol.node import Frame, FrameCodec
 
 
 class LocalRun(msgspec.Struct, frozen=True):

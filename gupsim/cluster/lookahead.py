@@ -7,7 +7,7 @@ from typing import Final
 
 from gupsim.cluster.errors import ConfigError
 from gupsim.engine.links import Links, LinkSpeed
-from protocol.address import host_of, local_name
+from gupsim.protocol.address import host_of, local_name
 
 UNBOUNDED: Final = 1 << 62
 """ns, when no two actors on different nodes ever talk: one window is the whole run."""

@@ -12,12 +12,12 @@ import msgspec
 
 from gupsim.cluster.errors import ClusterError
 from gupsim.cluster.records import RANK_BITS
+from gupsim.protocol.catalog import ALL_TRACEPOINTS
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.node import Part
 from gupsim.trace import EventReader, Header
 from gupsim.trace.encoding import encode_record
 from gupsim.trace.records import End, Event, Point
-from protocol.catalog import ALL_TRACEPOINTS
-from protocol.message import Tracepoint
-from protocol.node import Part
 
 _raws: Final[msgspec.msgpack.Decoder[list[msgspec.Raw]]] = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _point: Final[msgspec.msgpack.Decoder[Point]] = msgspec.msgpack.Decoder(Point)

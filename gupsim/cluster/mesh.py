@@ -15,8 +15,8 @@ import aiohttp
 from gupsim.cluster.dial import Dialler, Unreachable, pause
 from gupsim.cluster.errors import ClusterError, Divergence, PeerLost, Refusal
 from gupsim.cluster.security import Hello
-from protocol.codec import FrameError
-from protocol.node import Frame, FrameCodec, NodeAt, Resume, decode_control, encode
+from gupsim.protocol.codec import FrameError
+from gupsim.protocol.node import Frame, FrameCodec, NodeAt, Resume, decode_control, encode
 
 log: Final = logging.getLogger("gupsim.node")
 

@@ -18,7 +18,7 @@ from gupsim.cluster.errors import ConfigError
 from gupsim.cluster.node_run import NodeRun
 from gupsim.cluster.security import Credentials, check_listen
 from gupsim.cluster.server import NodeServer
-from protocol.node import Begin
+from gupsim.protocol.node import Begin
 
 log: Final = logging.getLogger("gupsim.node")
 

@@ -21,10 +21,10 @@ from gupsim.cluster.rounds import DONE, Rounds
 from gupsim.cluster.security import Hello
 from gupsim.engine.errors import EngineError
 from gupsim.outcomes.evidence import decided_of
-from protocol.catalog import ALL_MESSAGES
-from protocol.codec import FrameError
-from protocol.message import Message
-from protocol.node import NODE_PROTOCOL, Begin, Ended, Failed, FrameCodec, NodeAt, Part
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.codec import FrameError
+from gupsim.protocol.message import Message
+from gupsim.protocol.node import NODE_PROTOCOL, Begin, Ended, Failed, FrameCodec, NodeAt, Part
 
 log: Final = logging.getLogger("gupsim.node")
 

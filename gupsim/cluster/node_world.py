@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any, TypeVar, cast
 
-from actors.base.actor import Actor
+from gupsim.actors.base.actor import Actor
 from gupsim.cluster.errors import ClusterError, TooFast
 from gupsim.cluster.records import NodeRecords
 from gupsim.engine.core import ROOT, Item
 from gupsim.engine.fence import fence
 from gupsim.engine.links import LinkSpeed
 from gupsim.engine.timed import TimedWorld
-from protocol.message import Message
-from protocol.node import NEVER
+from gupsim.protocol.message import Message
+from gupsim.protocol.node import NEVER
 
 A = TypeVar("A", bound=Actor)
 

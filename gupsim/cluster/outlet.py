@@ -9,8 +9,8 @@ from typing import Any, Final
 import aiohttp
 
 from gupsim.cluster.errors import PeerLost
-from protocol.codec import FrameError
-from protocol.node import Ended, Failed, Keep, Part, Records, Stop, decode_control, encode
+from gupsim.protocol.codec import FrameError
+from gupsim.protocol.node import Ended, Failed, Keep, Part, Records, Stop, decode_control, encode
 
 LIMIT: Final = 32 << 20
 """Bytes of records that may wait for the coordinator; then the node plays no further window. The brake is outside the

@@ -11,8 +11,8 @@ from zlib import crc32
 import msgspec
 
 from gupsim.cluster.errors import ConfigError
+from gupsim.protocol.address import host_of
 from gupsim.scenario.errors import quote
-from protocol.address import host_of
 
 HOSTS: Final = "hosts"
 SPREAD: Final = "spread"

@@ -9,11 +9,14 @@ from typing import Any
 
 import msgspec
 
-from actors.rules import KernelRules
+from gupsim.actors.rules import KernelRules
 from gupsim.cluster.errors import ClusterError
 from gupsim.cluster.lookahead import Hosts, least_latency
 from gupsim.cluster.node_world import NodeWorld
 from gupsim.cluster.placement import Placement
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.director import DIRECTOR
+from gupsim.protocol.node import NODE_PROTOCOL
 from gupsim.run import header
 from gupsim.scenario.canonical import file_form
 from gupsim.scenario.choices import RULES, ChoiceError, Kernel, find_value
@@ -22,9 +25,6 @@ from gupsim.scenario.load import Loaded, load_form
 from gupsim.scenario.model import Scenario
 from gupsim.trace import Header
 from gupsim.world import World, build
-from protocol.catalog import ALL_MESSAGES
-from protocol.director import DIRECTOR
-from protocol.node import NODE_PROTOCOL
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

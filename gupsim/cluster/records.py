@@ -9,7 +9,7 @@ import msgspec
 
 from gupsim.engine.core import Core
 from gupsim.engine.port import ActorPort
-from protocol.message import Message, Tracepoint
+from gupsim.protocol.message import Message, Tracepoint
 
 RANK_BITS: Final = 20
 """Of a place: at most a million actors in a world. The rest, 43 bits, is virtual time: two hours."""

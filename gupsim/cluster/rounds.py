@@ -17,8 +17,8 @@ from gupsim.cluster.closing import closing_of, report_stuck, set_clock
 from gupsim.cluster.errors import Divergence
 from gupsim.cluster.lookahead import UNBOUNDED
 from gupsim.cluster.node_world import NodeWorld
-from protocol.codec import FrameError
-from protocol.node import MAX_NODE_FRAME, NEVER, Closing, Frame, Part
+from gupsim.protocol.codec import FrameError
+from gupsim.protocol.node import MAX_NODE_FRAME, NEVER, Closing, Frame, Part
 
 START: Final = b"gupsim rolling hash 1"
 

@@ -13,9 +13,9 @@ from gupsim.cluster.errors import ConfigError, JournalError
 from gupsim.cluster.merge import Merge
 from gupsim.cluster.plan import Plan
 from gupsim.cluster.stream import Stream
+from gupsim.protocol.node import NodeAt
 from gupsim.trace import TraceReader
 from gupsim.trace.records import Delivery
-from protocol.node import NodeAt
 
 RUN_VERSION: Final = 1
 

@@ -17,8 +17,8 @@ from gupsim.cluster.mesh import Mesh
 from gupsim.cluster.node_run import NodeRun, RunFactory
 from gupsim.cluster.node_status import CONTENT_TYPE, metrics_of, status_of
 from gupsim.cluster.security import Credentials, Hello
-from protocol.codec import FrameError
-from protocol.node import MAX_NODE_FRAME, NODE_PROTOCOL, Begin, Failed, Welcome, decode_control, encode
+from gupsim.protocol.codec import FrameError
+from gupsim.protocol.node import MAX_NODE_FRAME, NODE_PROTOCOL, Begin, Failed, Welcome, decode_control, encode
 
 log: Final = logging.getLogger("gupsim.node")
 

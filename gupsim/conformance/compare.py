@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.rules import KernelRules
+from gupsim.actors.rules import KernelRules
 from gupsim.conformance.cases import Case, Cases
 from gupsim.conformance.errors import Unsupported
 from gupsim.conformance.player import ModelFailed, Player

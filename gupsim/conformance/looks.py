@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gupsim.conformance.errors import Unsupported
-from protocol.memmap import ZERO_PFN, Page
-from protocol.observer import FrameSeen, PageSeen, TaskSeen
+from gupsim.protocol.memmap import ZERO_PFN, Page
+from gupsim.protocol.observer import FrameSeen, PageSeen, TaskSeen
 
 _KB: Final = 4
 """Of a page."""

@@ -10,9 +10,9 @@ from gupsim.conformance.errors import Unsupported
 from gupsim.conformance.names import Object, fresh
 from gupsim.conformance.program import Action, Join
 from gupsim.conformance.translation import Translation
-from protocol import steps
-from protocol.memory import PAGE_SIZE
-from protocol.steps import AnyStep
+from gupsim.protocol import steps
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.steps import AnyStep
 
 _SPACING: Final = 1 << 30
 """Mappings are 1 GiB apart."""

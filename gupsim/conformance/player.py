@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
-from actors.rules import KernelRules
+from gupsim.actors.rules import KernelRules
 from gupsim.conformance import looks, says
 from gupsim.conformance import vocabulary as v
 from gupsim.conformance.errors import Unsupported
@@ -14,13 +14,22 @@ from gupsim.conformance.recording import End, Result
 from gupsim.conformance.says import failed
 from gupsim.engine.errors import EngineError, NoHandler, NoSuchActor
 from gupsim.engine.port import ActorPort
+from gupsim.protocol import steps
+from gupsim.protocol.message import Message, Tracepoint
+from gupsim.protocol.observer import (
+    FrameSeen,
+    Observe,
+    ObserveFrame,
+    ObservePage,
+    ObserveTask,
+    PageSeen,
+    TaskSeen,
+    VmstatSeen,
+)
+from gupsim.protocol.process import RunStep, StepEnd
+from gupsim.protocol.thp import ScanNext
 from gupsim.scenario.model import Disk, File, FileSystem, Machine, Memfd, Scenario, Thread
 from gupsim.world import build
-from protocol import steps
-from protocol.message import Message, Tracepoint
-from protocol.observer import FrameSeen, Observe, ObserveFrame, ObservePage, ObserveTask, PageSeen, TaskSeen, VmstatSeen
-from protocol.process import RunStep, StepEnd
-from protocol.thp import ScanNext
 
 _HOST: Final = "h0"
 _CPUS: Final = 2

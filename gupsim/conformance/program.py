@@ -8,7 +8,7 @@ import msgspec
 
 from gupsim.conformance.says import Say
 from gupsim.conformance.vocabulary import Args
-from protocol.steps import AnyStep
+from gupsim.protocol.steps import AnyStep
 
 
 class Play(msgspec.Struct, frozen=True):

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.rules import ERAS
+from gupsim.actors.rules import ERAS
 from gupsim.conformance.cases import Case
 from gupsim.conformance.errors import ConformanceError
 from gupsim.conformance.files import decode, read_json
-from protocol.memory import PAGE_SIZE
+from gupsim.protocol.memory import PAGE_SIZE
 
 _RELEASE: Final = re.compile(r"v?([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 _DISTRIBUTION: Final = re.compile(r"[0-9]+\.[0-9]+\.0-[0-9]")

@@ -10,9 +10,9 @@ from gupsim.conformance.errors import Unsupported
 from gupsim.conformance.names import Object
 from gupsim.conformance.program import Action, Finish, Hold
 from gupsim.conformance.translation import Translation
-from protocol import steps
-from protocol.memory import PAGE_SIZE
-from protocol.steps import AnyStep
+from gupsim.protocol import steps
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.steps import AnyStep
 
 SCRATCH: Final = "scratch buffer"
 """Mapping for reads that go to the disk directly. No name of a case: those have no blanks."""

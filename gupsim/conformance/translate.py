@@ -11,7 +11,7 @@ from gupsim.conformance.looks import FLAGS
 from gupsim.conformance.memory import MemoryOperations
 from gupsim.conformance.program import Action, Look, Play, Program, Scan
 from gupsim.conformance.transfers import SCRATCH, TransferOperations
-from protocol import steps
+from gupsim.protocol import steps
 
 NEEDS: Final = ("io_uring", "ext4-dir", "thp", "hugetlb", "swap", "hold", "khugepaged", "numa2")
 """What a case may ask of the machine."""

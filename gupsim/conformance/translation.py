@@ -9,9 +9,9 @@ from gupsim.conformance.errors import ConformanceError, Unsupported
 from gupsim.conformance.names import Mapping, Names, Object
 from gupsim.conformance.program import Hold, Play
 from gupsim.conformance.says import Say
-from protocol import steps
-from protocol.memory import PAGE_SIZE
-from protocol.steps import AnyStep
+from gupsim.protocol import steps
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.steps import AnyStep
 
 _LARGEST_WRITE: Final = 256
 """Pages of one step `write`."""

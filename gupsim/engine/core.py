@@ -8,16 +8,16 @@ from contextlib import suppress
 from types import CoroutineType
 from typing import Any, ClassVar, Final, TypeAlias
 
-from actors.base.actor import Actor
-from actors.base.footprint import Recorder
-from actors.base.port import Cancelled, ContextDied
+from gupsim.actors.base.actor import Actor
+from gupsim.actors.base.footprint import Recorder
+from gupsim.actors.base.port import Cancelled, ContextDied
 from gupsim.engine.errors import ActorFailed, EngineError, ForeignAwait, NoHandler, NoSuchActor
 from gupsim.engine.links import Route
 from gupsim.engine.port import ActorPort
 from gupsim.engine.task import Part, Task
-from protocol.address import check_address
-from protocol.engine import ContextLost
-from protocol.message import Message, Tracepoint
+from gupsim.protocol.address import check_address
+from gupsim.protocol.engine import ContextLost
+from gupsim.protocol.message import Message, Tracepoint
 
 Item: TypeAlias = tuple[int, int, int, int, Any, int, bool, str, int, int]
 """A message under way: due, dst, src, seq, message, reply_to, wants, context, cause_src, cause_seq.

@@ -6,20 +6,20 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from actors.base.actor import Actor
-from actors.base.footprint import Recorder
-from actors.base.port import TIMED_OUT, TaskHandle
+from gupsim.actors.base.actor import Actor
+from gupsim.actors.base.footprint import Recorder
+from gupsim.actors.base.port import TIMED_OUT, TaskHandle
 from gupsim.engine.errors import BadAnswer, BadDelay, NoSuchActor
 from gupsim.engine.links import Route
 from gupsim.engine.task import Join, Part, Task
-from protocol.message import Message, Tracepoint
+from gupsim.protocol.message import Message, Tracepoint
 
 if TYPE_CHECKING:
     from gupsim.engine.core import Core, Item
 
 
 class ActorPort:
-    """What `actors.base.port.Port` promises, for every driver.
+    """What `gupsim.actors.base.port.Port` promises, for every driver.
 
     A message is named (source, seq), seq counted by its source: a name that no process layout changes.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gupsim.engine.core import Core
 from gupsim.engine.port import ActorPort
 from gupsim.engine.task import Part
-from protocol.engine import Stuck
+from gupsim.protocol.engine import Stuck
 
 
 def stuck_contexts(core: Core) -> list[tuple[ActorPort, Stuck]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
 
-from actors.base.footprint import Recorder
+from gupsim.actors.base.footprint import Recorder
 from gupsim.engine.core import Core, Item
 from gupsim.engine.errors import LimitReached
 from gupsim.engine.fence import fence
@@ -15,7 +15,7 @@ from gupsim.engine.links import Links, LinkSpeed
 from gupsim.engine.stuck import stuck_contexts
 from gupsim.engine.wire import wire_of
 from gupsim.engine.world import World
-from protocol.codec import Codec
+from gupsim.protocol.codec import Codec
 
 
 class TimedWorld(World[Core]):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from protocol.engine import LockContended, LockGranted, LockReleased, Stuck
-from protocol.message import Tracepoint
+from gupsim.protocol.engine import LockContended, LockGranted, LockReleased, Stuck
+from gupsim.protocol.message import Tracepoint
 
 
 class Edge(msgspec.Struct, frozen=True, order=True):

@@ -8,8 +8,8 @@ from typing import Any, Union
 
 import msgspec
 
-from protocol.codec import Codec
-from protocol.message import Message
+from gupsim.protocol.codec import Codec
+from gupsim.protocol.message import Message
 
 
 def wire_of(codec: Codec) -> Callable[[Any], Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from actors.base.actor import Actor
+from gupsim.actors.base.actor import Actor
 from gupsim.engine.core import Core, Item
 from gupsim.engine.port import ActorPort
-from protocol.message import Message, Tracepoint
+from gupsim.protocol.message import Message, Tracepoint
 
 A = TypeVar("A", bound=Actor)
 C = TypeVar("C", bound=Core)

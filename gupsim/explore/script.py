@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.rules import KernelRules
+from gupsim.actors.rules import KernelRules
 from gupsim.scenario.model import Scenario
 from gupsim.search.guide import Label, label_of
 from gupsim.world import build

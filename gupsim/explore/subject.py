@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from actors.rules import KernelRules
+from gupsim.actors.rules import KernelRules
 from gupsim.checkers import Suite, relates
 from gupsim.checkers.checker import Checker
 from gupsim.checkers.orders import Related
@@ -20,6 +20,7 @@ from gupsim.explore.script import script_of
 from gupsim.outcomes import Witness, WitnessReader
 from gupsim.outcomes.evidence import decided_of
 from gupsim.outcomes.observables import observables
+from gupsim.protocol.message import Tracepoint
 from gupsim.scenario.canonical import file_form
 from gupsim.scenario.choices import Kernel, find_value
 from gupsim.scenario.claims import claims_of, result_names
@@ -32,7 +33,6 @@ from gupsim.search.program import Program
 from gupsim.search.world import ExploredWorld
 from gupsim.trace.live import LiveEvents
 from gupsim.world import World, planned
-from protocol.message import Tracepoint
 
 MAX_EVENTS: Final = 10_000
 MAX_EVENTS_OF_WORKLOAD: Final = 1_000_000

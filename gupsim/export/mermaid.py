@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from gupsim.checkers.story import frames_of, is_noise
+from gupsim.protocol.address import host_of, local_name
 from gupsim.trace.errors import TraceError
 from gupsim.trace.reader import TraceReader
 from gupsim.trace.records import Delivery, Event
-from protocol.address import host_of, local_name
 
 _ENTITIES: Final = {
     "#": "#35;", ";": "#59;", "<": "#lt;", ">": "#gt;", "%": "#37;", "{": "#123;", "}": "#125;", '"': "#quot;",

@@ -16,16 +16,16 @@ import msgspec
 from gupsim.checkers.ledger import GUP_KINDS, Ledger
 from gupsim.checkers.names import FrameKey, frame_key
 from gupsim.checkers.violation import Violation
+from gupsim.protocol.address import host_of, local_name
+from gupsim.protocol.cpu import IrqOff, IrqOn
+from gupsim.protocol.dma import DmaEnd, DmaStart
+from gupsim.protocol.flusher import WritebackEnd, WritebackStart
+from gupsim.protocol.fs import FsyncBegin, FsyncEnd
+from gupsim.protocol.memmap import PageGet, PagePut
+from gupsim.protocol.process import StepBegin, StepEnd
 from gupsim.trace.errors import TraceError
 from gupsim.trace.reader import TraceReader
 from gupsim.trace.records import Delivery, Event
-from protocol.address import host_of, local_name
-from protocol.cpu import IrqOff, IrqOn
-from protocol.dma import DmaEnd, DmaStart
-from protocol.flusher import WritebackEnd, WritebackStart
-from protocol.fs import FsyncBegin, FsyncEnd
-from protocol.memmap import PageGet, PagePut
-from protocol.process import StepBegin, StepEnd
 
 TraceEvent: TypeAlias = dict[str, Any]
 

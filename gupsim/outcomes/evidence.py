@@ -8,12 +8,12 @@ from typing import Final
 
 import msgspec
 
-from actors.rules import POLICIES, KernelRules
-from actors.rules.consulted import pins_that_count
+from gupsim.actors.rules import POLICIES, KernelRules
+from gupsim.actors.rules.consulted import pins_that_count
 from gupsim.outcomes.witness import Witness
+from gupsim.protocol import steps
 from gupsim.scenario.choices import Kernel
 from gupsim.scenario.model import Scenario
-from protocol import steps
 
 _FAILURES: Final = frozenset(errorcode.values()) | {"EOPNOTSUPP"}
 _ALSO_FAILURES: Final = ("SIG", "no-such-", "no-hypervisor")

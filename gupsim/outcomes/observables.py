@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from gupsim.outcomes.witness import NEVER, Witness
+from gupsim.protocol import steps
 from gupsim.scenario.claims import PLACES, files_with_pages, mappings, name_of, result_names
 from gupsim.scenario.model import Claim, Scenario
-from protocol import steps
 
 WARNINGS = "warnings"
 _BYTES = (steps.Load, steps.Read, steps.DmaRead)

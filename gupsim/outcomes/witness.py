@@ -7,13 +7,13 @@ from typing import ClassVar, Final
 
 import msgspec
 
+from gupsim.protocol.kernel import KernelWarning
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.observer import ContentSeen
+from gupsim.protocol.process import StepEnd, ThreadEnd
 from gupsim.scenario.claims import PLACES, same_value, split_place
 from gupsim.scenario.model import Claim
 from gupsim.trace.records import Event
-from protocol.kernel import KernelWarning
-from protocol.message import Tracepoint
-from protocol.observer import ContentSeen
-from protocol.process import StepEnd, ThreadEnd
 
 NEVER: Final = "-"
 """In place of the result of a step that did not end."""

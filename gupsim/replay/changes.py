@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from actors.rules import KernelRules
+from gupsim.actors.rules import KernelRules
 from gupsim.replay.recording import Choice, Place, Recording
 from gupsim.scenario.canonical import file_form
 from gupsim.scenario.choices import RULES, ChoiceError, Kernel, find_era, find_platform, find_value, kernel

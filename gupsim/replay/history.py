@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from gupsim.engine.fence import fence
 from gupsim.engine.port import ActorPort
+from gupsim.protocol.message import Tracepoint
 from gupsim.search.access import Access
 from gupsim.search.core import ExploredCore
 from gupsim.search.execution import Finding, Violation
@@ -16,7 +17,6 @@ from gupsim.search.guide import Guide, Label, label_of
 from gupsim.search.liveness import stuck
 from gupsim.search.order import Order, members
 from gupsim.search.runs import Run, Runs
-from protocol.message import Tracepoint
 
 _NUMBER: Final = re.compile(r"\d+")
 _BY_CONTEXT: Final = re.compile(r"#\d+|<[0-9.a-z]+")

@@ -8,9 +8,9 @@ from enum import Enum
 from typing import Any, Final
 
 from gupsim.checkers.orders import BEGUN, DIRECT, ENDED, FRAME, HELD, LIFE, PARTED, STALE
+from gupsim.protocol.memmap import Page
 from gupsim.search.access import Access
 from gupsim.search.order import members
-from protocol.memmap import Page
 
 _LOCK: Final = re.compile(r"(page lock) (\d+)|(.*lock.*)")
 _OF_INODE: Final = re.compile(r"(i_pages|inode|blocks of inode) (\d+)(?:\.(\w+))?")

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from gupsim.protocol.steps import word
 from gupsim.replay.case import Case
 from gupsim.replay.explain import Race, Side, Why, context_name
 from gupsim.replay.history import History
@@ -17,7 +18,6 @@ from gupsim.report.metrics import Metrics
 from gupsim.report.outcome import Outcome
 from gupsim.report.wrap import wrapped
 from gupsim.run import header
-from protocol.steps import word
 
 _DIFFERENT: Final = 5
 """Lines of each side of a difference."""

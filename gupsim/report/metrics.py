@@ -12,17 +12,17 @@ from gupsim.checkers.names import frame_key
 from gupsim.checkers.pin_incoherent import PinIncoherent
 from gupsim.checkers.routing import routes
 from gupsim.checkers.torn_writeback import TornWriteback
+from gupsim.protocol.director import DIRECTOR
+from gupsim.protocol.driver import Registered, Released
+from gupsim.protocol.engine import Stuck
+from gupsim.protocol.fs import FsyncEnd, SetPageDirtyDone
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.memmap import MaybePinnedAsked
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import PagesPinned
+from gupsim.protocol.observer import VmstatSeen
+from gupsim.protocol.reclaim import ReleaseBuffersDone, ShrinkOutcome
 from gupsim.trace.records import Event
-from protocol.director import DIRECTOR
-from protocol.driver import Registered, Released
-from protocol.engine import Stuck
-from protocol.fs import FsyncEnd, SetPageDirtyDone
-from protocol.kernel import KernelBug
-from protocol.memmap import MaybePinnedAsked
-from protocol.message import Tracepoint
-from protocol.mm import PagesPinned
-from protocol.observer import VmstatSeen
-from protocol.reclaim import ReleaseBuffersDone, ShrinkOutcome
 
 _COUNTED: Final = {
     "faults": "mm:fault",

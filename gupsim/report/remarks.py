@@ -9,16 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gupsim.checkers.ledger import GUP_KINDS
+from gupsim.protocol.block import BlockWrite
+from gupsim.protocol.dma import DmaAccess
+from gupsim.protocol.driver import Registered
+from gupsim.protocol.flusher import WritebackEnd, WritebackStart
+from gupsim.protocol.fs import (
+    BuffersAttached,
+    BuffersReleased,
+    CacheDrop,
+    DiscardDirty,
+    PageMkwriteDone,
+    SetPageDirtyDone,
+)
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.memmap import PageFree, PageGet, PagePut
+from gupsim.protocol.mm import Mkclean
+from gupsim.protocol.reclaim import FreezeRefused, ReleaseBuffersDone
 from gupsim.trace.records import Event
-from protocol.block import BlockWrite
-from protocol.dma import DmaAccess
-from protocol.driver import Registered
-from protocol.flusher import WritebackEnd, WritebackStart
-from protocol.fs import BuffersAttached, BuffersReleased, CacheDrop, DiscardDirty, PageMkwriteDone, SetPageDirtyDone
-from protocol.kernel import KernelBug
-from protocol.memmap import PageFree, PageGet, PagePut
-from protocol.mm import Mkclean
-from protocol.reclaim import FreezeRefused, ReleaseBuffersDone
 
 
 class Storyteller:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from enum import Enum
 
-from protocol.block import BlockChecksum, BlockFlush, BlockRead, BlockWrite
-from protocol.dma import DmaAccess, DmaEnd, DmaStart
-from protocol.engine import ContextLost, LockContended, Stuck
-from protocol.fs import BuffersAttached, BuffersReleased
-from protocol.kernel import KernelBug, KernelWarning
-from protocol.memmap import PageFlags, PageGet, PagePut
-from protocol.message import Tracepoint
-from protocol.mm import Mkclean, Unmap
-from protocol.pagetable import EntryChanged
+from gupsim.protocol.block import BlockChecksum, BlockFlush, BlockRead, BlockWrite
+from gupsim.protocol.dma import DmaAccess, DmaEnd, DmaStart
+from gupsim.protocol.engine import ContextLost, LockContended, Stuck
+from gupsim.protocol.fs import BuffersAttached, BuffersReleased
+from gupsim.protocol.kernel import KernelBug, KernelWarning
+from gupsim.protocol.memmap import PageFlags, PageGet, PagePut
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import Mkclean, Unmap
+from gupsim.protocol.pagetable import EntryChanged
 
 
 class Symbol(Enum):

@@ -11,12 +11,12 @@ from rich.text import Text
 
 from gupsim.checkers.story import frames_of, is_noise
 from gupsim.checkers.violation import Violation
+from gupsim.protocol.address import host_of, local_name
+from gupsim.protocol.engine import LockContended, Stuck
 from gupsim.report.clock import Clock
 from gupsim.report.symbols import Symbol, symbol_of
 from gupsim.report.wrap import wrapped
 from gupsim.trace.records import Event
-from protocol.address import host_of, local_name
-from protocol.engine import LockContended, Stuck
 
 WIDTH = 100
 LANES = 14

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 from rich.text import Text
 
-from actors.rules import X86
+from gupsim.actors.rules import X86
 from gupsim.checkers.violation import Violation
+from gupsim.protocol.address import local_name
 from gupsim.report.clock import Clock
 from gupsim.report.outcome import Outcome
 from gupsim.report.remarks import remarks
 from gupsim.report.wrap import wrapped
-from protocol.address import local_name
 
 WIDTH = 100
 """Columns, unless the terminal has fewer."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from gupsim.protocol import steps, workload
 from gupsim.scenario.model import Client, Scenario
 from gupsim.scenario.reader import BESIDE_STEP
-from protocol import steps, workload
 
 
 def file_form(scenario: Scenario) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from actors.rules import ERAS, PLATFORMS, POLICIES, X86, KernelRules, RuleValue
+from gupsim.actors.rules import ERAS, PLATFORMS, POLICIES, X86, KernelRules, RuleValue
 from gupsim.scenario.errors import quote, unknown
 from gupsim.scenario.model import Scenario
 

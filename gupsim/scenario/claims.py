@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from gupsim.checkers import KINDS
+from gupsim.protocol import steps
 from gupsim.scenario.errors import FieldError, Path, quote, unknown
 from gupsim.scenario.model import Claim, Machine, Scenario, Value
-from protocol import steps
 
 Step: TypeAlias = tuple[str, int]
 """A step: its thread and its number in it."""

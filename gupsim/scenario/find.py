@@ -46,9 +46,8 @@ class Shipped(msgspec.Struct, frozen=True):
 
 def shipped() -> tuple[Shipped, ...]:
     """All scenarios that come with gupsim, by area and name."""
-    # Beside the package, in a wheel as in the repository. By its name alone, another folder "scenarios" would mix in.
-    beside = files("gupsim") / ".." / "scenarios"
-    root = beside if beside.is_dir() else files("scenarios")
+    installed = files("gupsim") / "data" / "scenarios"
+    root = installed if installed.is_dir() else files("gupsim") / ".." / "scenarios"
     return tuple(sorted(_under(root, ""), key=lambda entry: (entry.file, entry.area)))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from gupsim.protocol.catalog import ALL_TRACEPOINTS
+from gupsim.protocol.steps import Fork, Step, word
 from gupsim.scenario.errors import FieldError, Path, unknown
 from gupsim.scenario.model import Scenario
 from gupsim.scenario.references import process_of
-from protocol.catalog import ALL_TRACEPOINTS
-from protocol.steps import Fork, Step, word
 
 TRACEPOINT_NAMES: Final = tuple(sorted(str(kind.__struct_config__.tag) for kind in ALL_TRACEPOINTS))
 """What `after` and `until` may name besides labels."""

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from protocol.steps import AnyStep, Byte, Count, Name
-from protocol.units import Duration
-from protocol.workload import AnyGenerator
+from gupsim.protocol.steps import AnyStep, Byte, Count, Name
+from gupsim.protocol.units import Duration
+from gupsim.protocol.workload import AnyGenerator
 
 MAX_TIME = 10**15
 """Longest time in a scenario, in ns: 11 days. All times of a history must fit in 64 bits."""

@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 import msgspec.inspect as shape
 
+from gupsim.protocol.steps import STEPS, Step
+from gupsim.protocol.steps import word as step_word
+from gupsim.protocol.units import DURATION_PATTERN, duration, nanoseconds
+from gupsim.protocol.workload import GENERATORS
+from gupsim.protocol.workload import word as generator_word
 from gupsim.scenario.errors import Path, ScenarioError, field_name, nearest, quote, unknown
 from gupsim.scenario.model import MAX_TIME, Client, Scenario
 from gupsim.scenario.nodes import Fields, Items, Node, Scalar
 from gupsim.scenario.wording import said, unlike, wanted
-from protocol.steps import STEPS, Step
-from protocol.steps import word as step_word
-from protocol.units import DURATION_PATTERN, duration, nanoseconds
-from protocol.workload import GENERATORS
-from protocol.workload import word as generator_word
 
 STEP_WORDS: dict[str, type[msgspec.Struct]] = {step_word(cls): cls for cls in STEPS}
 GENERATOR_WORDS: dict[str, type[msgspec.Struct]] = {generator_word(cls): cls for cls in GENERATORS}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gupsim.protocol import steps, workload
+from gupsim.protocol.units import UnitError, duration, nanoseconds
 from gupsim.report.metrics import Metrics
 from gupsim.scenario.choices import (
     ChoiceError,
@@ -28,8 +30,6 @@ from gupsim.scenario.model import (
     huge_pools,
     pages_of,
 )
-from protocol import steps, workload
-from protocol.units import UnitError, duration, nanoseconds
 
 METRICS = tuple(Metrics().values())
 """What a scenario can ask to have reported."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from gupsim.protocol.units import UnitError, nanoseconds
+from gupsim.protocol.units import duration as say_duration
 from gupsim.scenario.canonical import file_form
 from gupsim.scenario.load import Loaded, load_form
 from gupsim.scenario.model import MAX_TIME
-from protocol.units import UnitError, nanoseconds
-from protocol.units import duration as say_duration
 
 
 class ScaleError(ValueError):

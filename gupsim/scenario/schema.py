@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.rules import ERAS, PLATFORMS, POLICIES
+from gupsim.actors.rules import ERAS, PLATFORMS, POLICIES
 from gupsim.scenario.choices import RULES
 from gupsim.scenario.model import Client, Scenario
 from gupsim.scenario.reader import AS, BESIDE_GENERATOR, BESIDE_STEP, GENERATOR_WORDS, STEP_WORDS

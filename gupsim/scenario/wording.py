@@ -7,11 +7,11 @@ from typing import get_type_hints
 
 import msgspec.inspect as shape
 
+from gupsim.protocol import steps, workload
+from gupsim.protocol.units import DURATION_PATTERN
 from gupsim.scenario.errors import nearest, quote
 from gupsim.scenario.model import SIZE_PATTERN, Latency, Source, Thread
 from gupsim.scenario.nodes import Fields, Items, Node
-from protocol import steps, workload
-from protocol.units import DURATION_PATTERN
 
 
 def _pattern(kind: object) -> str:

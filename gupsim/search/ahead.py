@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
-from actors.base.footprint import Footprint
+from gupsim.actors.base.footprint import Footprint
 from gupsim.engine.fence import fence
 from gupsim.search.access import Access
 from gupsim.search.execution import Execution

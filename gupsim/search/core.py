@@ -6,18 +6,18 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable
 from random import Random
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE
 from gupsim.engine.core import ROOT, Core, Item
 from gupsim.engine.errors import ActorFailed, EngineError, NoSuchActor
 from gupsim.engine.links import Route
 from gupsim.engine.port import ActorPort
 from gupsim.engine.task import Part, Task
+from gupsim.protocol.engine import LockContended, LockGranted, LockReleased
+from gupsim.protocol.message import Message, Tracepoint
 from gupsim.search.errors import NotPending
 from gupsim.search.names import ANSWER, OUTSIDE, Names
 from gupsim.search.port import ExploredPort
 from gupsim.search.recorder import SearchRecorder
-from protocol.engine import LockContended, LockGranted, LockReleased
-from protocol.message import Message, Tracepoint
 
 Contention: TypeAlias = LockContended | LockGranted | LockReleased
 

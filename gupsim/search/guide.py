@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 
 from gupsim.engine.core import Item
 from gupsim.engine.task import Part, Task
+from gupsim.protocol.message import Message
 from gupsim.search.core import ExploredCore
-from protocol.message import Message
 
 
 class Label(NamedTuple):

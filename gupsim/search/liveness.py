@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gupsim.engine.stuck import stuck_contexts
+from gupsim.protocol.engine import LockContended, LockGranted, Stuck
 from gupsim.search.core import ExploredCore
 from gupsim.search.execution import Finding
-from protocol.engine import LockContended, LockGranted, Stuck
 
 Place = tuple[str, str]
 """(address, name) of a lock."""

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from actors.base.footprint import COMMUTE, READ, WRITE, Footprint
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE, Footprint
 from gupsim.search.access import NOTHING, Access
 
 Told: TypeAlias = tuple[int, int, bool]

@@ -6,13 +6,13 @@ from collections.abc import Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.base.footprint import COMMUTE, READ, WRITE, Recorder
-from actors.base.port import TIMED_OUT, TaskHandle
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE, Recorder
+from gupsim.actors.base.port import TIMED_OUT, TaskHandle
 from gupsim.engine.errors import EngineError
 from gupsim.engine.port import ActorPort
 from gupsim.engine.task import Task
-from protocol.engine import LockContended, LockGranted, LockReleased
-from protocol.message import Message, Tracepoint
+from gupsim.protocol.engine import LockContended, LockGranted, LockReleased
+from gupsim.protocol.message import Message, Tracepoint
 
 if TYPE_CHECKING:
     from gupsim.engine.core import Item

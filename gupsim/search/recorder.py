@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from actors.base.footprint import Footprint, Recorder
+from gupsim.actors.base.footprint import Footprint, Recorder
 
 
 class SearchRecorder(Recorder):

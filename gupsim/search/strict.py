@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from actors.base.footprint import Footprint
+from gupsim.actors.base.footprint import Footprint
 from gupsim.engine.fence import fence
 from gupsim.search.errors import Unrecorded
 from gupsim.search.execution import Execution

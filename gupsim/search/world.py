@@ -7,10 +7,10 @@ from collections.abc import Hashable
 from gupsim.engine.errors import LimitReached
 from gupsim.engine.port import ActorPort
 from gupsim.engine.world import World
+from gupsim.protocol.message import Tracepoint
 from gupsim.search.core import ExploredCore, Observer, Observers
 from gupsim.search.names import Names
 from gupsim.search.recorder import SearchRecorder
-from protocol.message import Tracepoint
 
 
 class ExploredWorld(World[ExploredCore]):

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from actors.base.footprint import COMMUTE, READ, Footprint
+from gupsim.actors.base.footprint import COMMUTE, READ, Footprint
 from gupsim.engine.core import Item
 from gupsim.engine.fence import fence
 from gupsim.engine.task import Part, Task

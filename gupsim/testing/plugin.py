@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from actors.rules import KernelRules
+    from gupsim.actors.rules import KernelRules
     from gupsim.engine import TimedWorld
     from gupsim.search.world import ExploredWorld
 
@@ -36,7 +36,7 @@ def gupsim_seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def gupsim_era(request: pytest.FixtureRequest) -> str:
     """Name of a kernel, the newest; another one with ``parametrize("gupsim_era", [...], indirect=True)``."""
-    from actors.rules import ERAS
+    from gupsim.actors.rules import ERAS
     from gupsim.scenario.choices import find_era
 
     return find_era(getattr(request, "param", next(reversed(ERAS))))

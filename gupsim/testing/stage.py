@@ -6,15 +6,15 @@ import types
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, Final, TypeVar, cast
 
-from actors.base import Actor, Port, handles
+from gupsim.actors.base import Actor, Port, handles
 from gupsim.engine.errors import ForeignAwait
 from gupsim.engine.fence import fence
 from gupsim.engine.port import ActorPort
+from gupsim.protocol.message import Message, Request, Tracepoint
 from gupsim.search.core import Observer
 from gupsim.search.world import ExploredWorld
 from gupsim.testing.failure import BodyError
 from gupsim.testing.watched import watch
-from protocol.message import Message, Request, Tracepoint
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.base import Actor, Bits, Column, Entity, Map, Recorder, Refs, TicketLock, WaitQueue
-from actors.base.footprint import READ, WRITE
+from gupsim.actors.base import Actor, Bits, Column, Entity, Map, Recorder, Refs, TicketLock, WaitQueue
+from gupsim.actors.base.footprint import READ, WRITE
 
 _ENGINE: Final = frozenset({"address", "host", "port", "send", "trace", "now", "random", "recorder", "methods"})
 """Of `Actor` itself: they do not change, or the engine knows what they do to the order."""
@@ -30,7 +30,7 @@ _IMMUTABLE: Final = (
 
 _MUTABLE: Final = frozenset({list, dict, set, bytearray, deque})
 
-_TRUSTED: Final = "actors."
+_TRUSTED: Final = "gupsim.actors."
 """Actors of the kernel keep their state in recorded containers; a fuzzer holds them to it."""
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from gupsim.engine.core import Item
+from gupsim.protocol.message import Message, Tracepoint
 from gupsim.trace.records import End, Header
-from protocol.message import Message, Tracepoint
 
 _encoder = msgspec.msgpack.Encoder()
 

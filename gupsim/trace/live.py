@@ -6,8 +6,8 @@ from collections.abc import Container
 from typing import Protocol
 
 from gupsim.engine.port import ActorPort
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.records import Event
-from protocol.message import Tracepoint
 
 
 class EventReader(Protocol):

@@ -11,10 +11,10 @@ from typing import Any, BinaryIO, Union
 import msgpack  # type: ignore[import-untyped]
 import msgspec
 
+from gupsim.protocol import ALL_TRACEPOINTS
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.errors import TraceCut, TraceError
 from gupsim.trace.records import TRACE_VERSION, Delivery, End, Event, Header, Point
-from protocol import ALL_TRACEPOINTS
-from protocol.message import Tracepoint
 
 MAX_RECORD = 32 << 20
 """Bytes in one record. The largest is a registration of a million pages, with 5 bytes a page."""

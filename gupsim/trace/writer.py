@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from gupsim.engine.core import Item
 from gupsim.engine.port import ActorPort
 from gupsim.engine.timed import TimedWorld
+from gupsim.protocol.message import Tracepoint
 from gupsim.trace.encoding import encode_batch, encode_deliveries, encode_record
 from gupsim.trace.errors import TraceError
 from gupsim.trace.live import EventReader, LiveEvents
 from gupsim.trace.records import End, Header
-from protocol.message import Tracepoint
 
 BATCH = 512
 """Records that are encoded together. Larger batches gain nothing any more; a reader of the growing file is at most

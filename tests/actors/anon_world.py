@@ -7,22 +7,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actors.base import Actor, Port, handles
-from actors.cpu import Cpu
-from actors.fs import Shmem, ShmemSpec
-from actors.khugepaged import Khugepaged
-from actors.memmap import Memmap
-from actors.memory import Memory
-from actors.mm import Mm
-from actors.reclaim import Reclaim
-from actors.rules import ERAS, KernelRules
+from gupsim.actors.base import Actor, Port, handles
+from gupsim.actors.cpu import Cpu
+from gupsim.actors.fs import Shmem, ShmemSpec
+from gupsim.actors.khugepaged import Khugepaged
+from gupsim.actors.memmap import Memmap
+from gupsim.actors.memory import Memory
+from gupsim.actors.mm import Mm
+from gupsim.actors.reclaim import Reclaim
+from gupsim.actors.rules import ERAS, KernelRules
 from gupsim.engine.timed import TimedWorld
-from protocol import cpu, mm
-from protocol.catalog import ALL_MESSAGES
-from protocol.codec import Codec
-from protocol.memory import PAGE_SIZE
-from protocol.message import Message, Tracepoint
-from protocol.mm import Foll, Prot
+from gupsim.protocol import cpu, mm
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.codec import Codec
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Message, Tracepoint
+from gupsim.protocol.mm import Foll, Prot
 
 APP = "app"
 CPU0 = "h0/cpu/0"

@@ -7,31 +7,31 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from actors.block import Block
-from actors.cpu import Cpu
-from actors.director import Director
-from actors.dma import Dma
-from actors.driver import Driver
-from actors.flusher import Flusher
-from actors.fs import Ext4, FileSpec
-from actors.memmap import Memmap
-from actors.memory import Memory
-from actors.mm import Mm
-from actors.observer import Observer
-from actors.process import Process, ProcessSpec, ThreadSpec
-from actors.reclaim import Reclaim
-from actors.rules import ERAS, KernelRules
+from gupsim.actors.block import Block
+from gupsim.actors.cpu import Cpu
+from gupsim.actors.director import Director
+from gupsim.actors.dma import Dma
+from gupsim.actors.driver import Driver
+from gupsim.actors.flusher import Flusher
+from gupsim.actors.fs import Ext4, FileSpec
+from gupsim.actors.memmap import Memmap
+from gupsim.actors.memory import Memory
+from gupsim.actors.mm import Mm
+from gupsim.actors.observer import Observer
+from gupsim.actors.process import Process, ProcessSpec, ThreadSpec
+from gupsim.actors.reclaim import Reclaim
+from gupsim.actors.rules import ERAS, KernelRules
 from gupsim.engine.timed import TimedWorld
-from protocol.catalog import ALL_MESSAGES
-from protocol.codec import Codec
-from protocol.director import Seen
-from protocol.kernel import Boot
-from protocol.memmap import PageGet, PagePut
-from protocol.message import Tracepoint
-from protocol.observer import Observe
-from protocol.process import RunGenerator, RunThread, StepEnd
-from protocol.steps import AnyStep, Fork
-from protocol.workload import AnyGenerator
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.codec import Codec
+from gupsim.protocol.director import Seen
+from gupsim.protocol.kernel import Boot
+from gupsim.protocol.memmap import PageGet, PagePut
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.observer import Observe
+from gupsim.protocol.process import RunGenerator, RunThread, StepEnd
+from gupsim.protocol.steps import AnyStep, Fork
+from gupsim.protocol.workload import AnyGenerator
 
 CHUNK = 2048
 FILE_PAGES = 4

@@ -12,27 +12,27 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from actors.base import Actor, Port, Recorder, TaskHandle, WaitQueue, handles
-from actors.block import Block
-from actors.cpu import Cpu
-from actors.flusher import Flusher
-from actors.fs import Ext4, FileSpec, Shmem, ShmemSpec
-from actors.memmap import Memmap
-from actors.memory import Memory
-from actors.mm import Mm
-from actors.reclaim import Reclaim
-from actors.rules import ERAS, KernelRules
+from gupsim.actors.base import Actor, Port, Recorder, TaskHandle, WaitQueue, handles
+from gupsim.actors.block import Block
+from gupsim.actors.cpu import Cpu
+from gupsim.actors.flusher import Flusher
+from gupsim.actors.fs import Ext4, FileSpec, Shmem, ShmemSpec
+from gupsim.actors.memmap import Memmap
+from gupsim.actors.memory import Memory
+from gupsim.actors.mm import Mm
+from gupsim.actors.reclaim import Reclaim
+from gupsim.actors.rules import ERAS, KernelRules
 from gupsim.engine.core import Item
 from gupsim.engine.timed import TimedWorld
-from protocol import block, cpu, flusher, fs, memmap, memory, mm, reclaim
-from protocol.catalog import ALL_MESSAGES
-from protocol.codec import Codec
-from protocol.director import Seen
-from protocol.kernel import Boot
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.message import Message, Tracepoint
-from protocol.mm import Foll, Prot
+from gupsim.protocol import block, cpu, flusher, fs, memmap, memory, mm, reclaim
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.codec import Codec
+from gupsim.protocol.director import Seen
+from gupsim.protocol.kernel import Boot
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.message import Message, Tracepoint
+from gupsim.protocol.mm import Foll, Prot
 
 APP = "app"
 APP_ADDRESS = "h0/process/app"

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from actors.rules import ERAS
+from gupsim.actors.rules import ERAS
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.observer import Observe, VmstatSeen
+from gupsim.protocol.process import StepEnd
+from gupsim.protocol.steps import AnyStep
 from gupsim.scenario.model import Disk, File, FileSystem, Machine, Scenario, Thread
 from gupsim.world import World, build
-from protocol.message import Tracepoint
-from protocol.observer import Observe, VmstatSeen
-from protocol.process import StepEnd
-from protocol.steps import AnyStep
 from tests.actors.device_world import step
 
 T = TypeVar("T", bound=Tracepoint)

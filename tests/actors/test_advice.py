@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from protocol import memmap, mm
+from gupsim.protocol import memmap, mm
 from tests.actors.anon_world import APP, MEMMAP, MM, PAGE_SIZE, Foll, Prot, Script, run
 
 

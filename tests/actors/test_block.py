@@ -5,11 +5,11 @@ from zlib import crc32
 
 import pytest
 
-from actors.base import Actor, Port, handles
-from actors.block import Block
-from actors.memory import Memory
+from gupsim.actors.base import Actor, Port, handles
+from gupsim.actors.block import Block
+from gupsim.actors.memory import Memory
 from gupsim.engine.timed import TimedWorld
-from protocol.block import (
+from gupsim.protocol.block import (
     BioEnd,
     BlockChecksum,
     BlockContent,
@@ -21,9 +21,9 @@ from protocol.block import (
     ReadBlock,
     SubmitBio,
 )
-from protocol.kernel import Boot
-from protocol.memory import PAGE_SIZE, MemoryWrite, WriteMemory
-from protocol.message import Message, Tracepoint
+from gupsim.protocol.kernel import Boot
+from gupsim.protocol.memory import PAGE_SIZE, MemoryWrite, WriteMemory
+from gupsim.protocol.message import Message, Tracepoint
 
 HOST = "h0/fs/tester"
 DISK = "h0/block/sda"

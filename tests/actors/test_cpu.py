@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol import cpu, mm
-from protocol.cpu import IrqOff, IrqOn, TlbFlush
+from gupsim.protocol import cpu, mm
+from gupsim.protocol.cpu import IrqOff, IrqOn, TlbFlush
 from tests.actors.anon_world import APP, CPU0, MM, PAGE_SIZE, Foll, Script, run
 
 

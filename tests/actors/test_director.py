@@ -1,10 +1,10 @@
 """The director holds back whoever waits for what was not seen yet."""
 
-from actors.base import Actor, Port, handles
-from actors.director import Director
+from gupsim.actors.base import Actor, Port, handles
+from gupsim.actors.director import Director
 from gupsim.engine.timed import TimedWorld
-from protocol.director import DIRECTOR, Seen, WaitFor
-from protocol.kernel import Boot
+from gupsim.protocol.director import DIRECTOR, Seen, WaitFor
+from gupsim.protocol.kernel import Boot
 
 
 class Waiter(Actor):

@@ -1,7 +1,7 @@
 """A DMA engine moves bytes, chunk by chunk, and nothing else."""
 
-from protocol.dma import DmaAccess, DmaEnd, DmaStart
-from protocol.memory import MemoryRead, MemoryWrite
+from gupsim.protocol.dma import DmaAccess, DmaEnd, DmaStart
+from gupsim.protocol.memory import MemoryRead, MemoryWrite
 from tests.actors.device_world import CHUNK, Machine, step
 
 PINNED = (step("mmap", name="buf"), step("pin", name="mr", device="nic", map="buf"))

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from actors.rules import ERAS
-from actors.rules.pins import PinnedOnLru
-from protocol.dma import DmaEnd, DmaStart
-from protocol.driver import Registered, Released
-from protocol.fs import SetPageDirtyDone
-from protocol.memmap import Page, PageBadCount, PageFlags, PageFree, PageGet, PagePut
-from protocol.mm import PagesPinned
+from gupsim.actors.rules import ERAS
+from gupsim.actors.rules.pins import PinnedOnLru
+from gupsim.protocol.dma import DmaEnd, DmaStart
+from gupsim.protocol.driver import Registered, Released
+from gupsim.protocol.fs import SetPageDirtyDone
+from gupsim.protocol.memmap import Page, PageBadCount, PageFlags, PageFree, PageGet, PagePut
+from gupsim.protocol.mm import PagesPinned
 from tests.actors.device_world import Machine, step
 
 MAP = step("mmap", name="buf", pages=2)

@@ -5,14 +5,21 @@ from functools import partial
 
 import pytest
 
-from actors.rules.files import WritebackPinned
-from protocol import flusher, fs, memmap
-from protocol.block import BlockWrite
-from protocol.flusher import WritebackBounce, WritebackDone, WritebackEnd, WritebackPass, WritebackSkip, WritebackStart
-from protocol.fs import SetPageDirtyDone
-from protocol.kernel import KernelBug
-from protocol.memmap import MaybePinnedAsked, Page, PageFree
-from protocol.mm import Foll, Mkclean
+from gupsim.actors.rules.files import WritebackPinned
+from gupsim.protocol import flusher, fs, memmap
+from gupsim.protocol.block import BlockWrite
+from gupsim.protocol.flusher import (
+    WritebackBounce,
+    WritebackDone,
+    WritebackEnd,
+    WritebackPass,
+    WritebackSkip,
+    WritebackStart,
+)
+from gupsim.protocol.fs import SetPageDirtyDone
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.memmap import MaybePinnedAsked, Page, PageFree
+from gupsim.protocol.mm import Foll, Mkclean
 from tests.actors.fs_world import F_FILL, FLUSHER, FS, MEMMAP, PAGE_SIZE, F, G, Script, run
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from actors.base.footprint import conflict
-from protocol.folio import GetTails, MostMapped, SplitFolio, SplitMapping
-from protocol.memmap import (
+from gupsim.actors.base.footprint import conflict
+from gupsim.protocol.folio import GetTails, MostMapped, SplitFolio, SplitMapping
+from gupsim.protocol.memmap import (
     AddMaps,
     AllocPages,
     ChangeFlags,
@@ -28,7 +28,7 @@ from protocol.memmap import (
     TryGet,
     UnpinRefs,
 )
-from protocol.message import Message
+from gupsim.protocol.message import Message
 from tests.actors.test_memmap_footprints import Machine
 
 HEAD = 4

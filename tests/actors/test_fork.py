@@ -6,14 +6,14 @@ import errno
 
 import pytest
 
-from actors.rules import ERAS
-from actors.rules.pins import PinApi
-from protocol import cpu, memmap, mm
-from protocol.cpu import TlbFlush
-from protocol.memmap import Page
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Foll
-from protocol.pagetable import EntryChanged, FastPinEnd
+from gupsim.actors.rules import ERAS
+from gupsim.actors.rules.pins import PinApi
+from gupsim.protocol import cpu, memmap, mm
+from gupsim.protocol.cpu import TlbFlush
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Foll
+from gupsim.protocol.pagetable import EntryChanged, FastPinEnd
 from tests.actors.anon_world import APP, MEMMAP, MM, Prot, Script, run
 
 KID = "kid"

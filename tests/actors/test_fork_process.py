@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from protocol.driver import Released
-from protocol.process import ProcessForked, ThreadEnd
-from protocol.steps import AnyStep
+from gupsim.protocol.driver import Released
+from gupsim.protocol.process import ProcessForked, ThreadEnd
+from gupsim.protocol.steps import AnyStep
 from tests.actors.device_world import Machine, step
 
 MAP = step("mmap", name="buf", pages=2)

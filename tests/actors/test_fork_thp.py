@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from actors.rules import ERAS
-from protocol import memmap, mm
-from protocol.memory import PAGE_SIZE
-from protocol.pagetable import EntryChanged
+from gupsim.actors.rules import ERAS
+from gupsim.protocol import memmap, mm
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.pagetable import EntryChanged
 from tests.actors.anon_world import APP, MEMMAP, MM, Script, run
 from tests.actors.test_fork import COPYING, KID, SHARING, fork, free_pages, kid_load, kid_store
 

@@ -4,11 +4,11 @@ from functools import partial
 
 import pytest
 
-from actors.rules.files import DirtyWarning
-from protocol import fs, memmap
-from protocol.fs import BuffersReleased, SetPageDirtyDone
-from protocol.kernel import KernelWarning
-from protocol.memmap import Page
+from gupsim.actors.rules.files import DirtyWarning
+from gupsim.protocol import fs, memmap
+from gupsim.protocol.fs import BuffersReleased, SetPageDirtyDone
+from gupsim.protocol.kernel import KernelWarning
+from gupsim.protocol.memmap import Page
 from tests.actors.fs_world import FS, MEMMAP, F, Script, run
 
 RAW = Page.DIRTY | Page.PRIVATE

@@ -2,10 +2,10 @@
 
 import pytest
 
-from protocol import fs, memmap
-from protocol.fs import CacheDrop
-from protocol.memmap import Page, PageFree
-from protocol.mm import UnmapRange
+from gupsim.protocol import fs, memmap
+from gupsim.protocol.fs import CacheDrop
+from gupsim.protocol.memmap import Page, PageFree
+from gupsim.protocol.mm import UnmapRange
 from tests.actors.fs_world import F_FILL, FS, MEMMAP, MM, PAGE_SIZE, F, Foll, Script, run
 
 

@@ -4,15 +4,15 @@ import errno
 
 import pytest
 
-from actors.fs import Ext4
-from actors.rules.files import OdirectCall
-from actors.rules.pins import PinnedOnLru
+from gupsim.actors.fs import Ext4
+from gupsim.actors.rules.files import OdirectCall
+from gupsim.actors.rules.pins import PinnedOnLru
 from gupsim.engine.timed import TimedWorld
-from protocol import fs, memmap, mm
-from protocol.block import BlockWrite
-from protocol.fs import SetPageDirtyDone
-from protocol.kernel import KernelWarning
-from protocol.memmap import Page, PageFlags, PageGet, PagePut
+from gupsim.protocol import fs, memmap, mm
+from gupsim.protocol.block import BlockWrite
+from gupsim.protocol.fs import SetPageDirtyDone
+from gupsim.protocol.kernel import KernelWarning
+from gupsim.protocol.memmap import Page, PageFlags, PageGet, PagePut
 from tests.actors.fs_world import F_FILL, FS, MEMMAP, MM, PAGE_SIZE, F, G, Script, run
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from actors.fs import Ext4
-from actors.rules.files import StablePages
+from gupsim.actors.fs import Ext4
+from gupsim.actors.rules.files import StablePages
 from gupsim.engine.timed import TimedWorld
-from protocol import fs, memmap
-from protocol.fs import BuffersAttached, FileBlock, PageMkwriteDone, SetPageDirtyDone
-from protocol.memmap import Page, PageGet, PagePut
+from gupsim.protocol import fs, memmap
+from gupsim.protocol.fs import BuffersAttached, FileBlock, PageMkwriteDone, SetPageDirtyDone
+from gupsim.protocol.memmap import Page, PageGet, PagePut
 from tests.actors.fs_world import (
     APP,
     APP_ADDRESS,

@@ -2,12 +2,12 @@
 
 import errno
 
-from actors.fs import Ext4
+from gupsim.actors.fs import Ext4
 from gupsim.engine.timed import TimedWorld
-from protocol import fs
-from protocol.block import BlockFlush
-from protocol.flusher import WritebackEnd
-from protocol.fs import FsyncBegin, FsyncEnd
+from gupsim.protocol import fs
+from gupsim.protocol.block import BlockFlush
+from gupsim.protocol.flusher import WritebackEnd
+from gupsim.protocol.fs import FsyncBegin, FsyncEnd
 from tests.actors.fs_world import F_FILL, FS, PAGE_SIZE, F, G, Script, run
 
 

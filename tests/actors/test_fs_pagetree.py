@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.base import Recorder
-from actors.base.footprint import Footprint, conflict
-from actors.fs.pagetree import PageTree, Tag
+from gupsim.actors.base import Recorder
+from gupsim.actors.base.footprint import Footprint, conflict
+from gupsim.actors.fs.pagetree import PageTree, Tag
 
 
 class Owner:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from protocol import fs, memmap
-from protocol.memmap import Page
+from gupsim.protocol import fs, memmap
+from gupsim.protocol.memmap import Page
 from tests.actors.fs_world import FS, MEMMAP, PAGE_SIZE, F, Script, run
 
 SEEDS = 80

@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from actors.rules.files import OdirectCall, WritebackPinned
-from protocol import fs, memmap
-from protocol.engine import ContextLost
-from protocol.kernel import KernelBug
-from protocol.memmap import Page, PageBadCount
+from gupsim.actors.rules.files import OdirectCall, WritebackPinned
+from gupsim.protocol import fs, memmap
+from gupsim.protocol.engine import ContextLost
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.memmap import Page, PageBadCount
 from tests.actors.fs_world import CHUNK, FS, MEMMAP, PAGE_SIZE, F, Foll, G, Script, run
 
 PAGES = {F: 4, G: 2}

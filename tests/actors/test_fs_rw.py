@@ -4,12 +4,12 @@ import errno
 
 import pytest
 
-from actors.fs import Ext4
+from gupsim.actors.fs import Ext4
 from gupsim.engine.timed import TimedWorld
-from protocol import fs
-from protocol.fs import FileBytes
-from protocol.memmap import Page
-from protocol.memory import MemoryWrite
+from gupsim.protocol import fs
+from gupsim.protocol.fs import FileBytes
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import MemoryWrite
 from tests.actors.fs_world import (
     CHUNK,
     F_FILL,

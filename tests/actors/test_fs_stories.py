@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from actors.rules.reclaim import ReclaimPinnedFile
-from protocol import memmap
-from protocol.block import BlockWrite
-from protocol.fs import BuffersReleased, CacheDrop, DiscardDirty
-from protocol.kernel import KernelBug
-from protocol.memmap import Page, PageBadCount
-from protocol.mm import Foll
+from gupsim.actors.rules.reclaim import ReclaimPinnedFile
+from gupsim.protocol import memmap
+from gupsim.protocol.block import BlockWrite
+from gupsim.protocol.fs import BuffersReleased, CacheDrop, DiscardDirty
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.memmap import Page, PageBadCount
+from gupsim.protocol.mm import Foll
 from tests.actors.fs_world import F_FILL, MEMMAP, F, Run, Script, run
 
 

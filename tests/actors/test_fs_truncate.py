@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 
-from actors.fs import Ext4
-from protocol import cpu, fs, mm
-from protocol.engine import ContextLost
-from protocol.kernel import KernelBug
-from protocol.memmap import Page, PageBadCount
-from protocol.mm import Prot
+from gupsim.actors.fs import Ext4
+from gupsim.protocol import cpu, fs, mm
+from gupsim.protocol.engine import ContextLost
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.memmap import Page, PageBadCount
+from gupsim.protocol.mm import Prot
 from tests.actors.fs_world import APP, BLOCKS, CPU0, F_FILL, FS, MM, PAGE_SIZE, F, G, Script, run
 from tests.actors.test_fs_random import PAGES, worker
 

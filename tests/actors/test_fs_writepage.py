@@ -2,13 +2,13 @@
 
 import pytest
 
-from actors.rules.files import DirtyWithoutBuffers
-from protocol import fs, memmap
-from protocol.block import BlockWrite
-from protocol.flusher import WritebackEnd, WritebackStart
-from protocol.fs import DiscardDirty
-from protocol.kernel import KernelBug, KernelWarning
-from protocol.memmap import Page
+from gupsim.actors.rules.files import DirtyWithoutBuffers
+from gupsim.protocol import fs, memmap
+from gupsim.protocol.block import BlockWrite
+from gupsim.protocol.flusher import WritebackEnd, WritebackStart
+from gupsim.protocol.fs import DiscardDirty
+from gupsim.protocol.kernel import KernelBug, KernelWarning
+from gupsim.protocol.memmap import Page
 from tests.actors.fs_world import FS, MEMMAP, F, Script, run
 
 RUNNING = Page.DIRTY | Page.WRITEBACK

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.rules.tables import (
+from gupsim.actors.rules.tables import (
     FlushPending,
     MremapFlush,
     ReclaimFlush,
@@ -17,13 +17,13 @@ from actors.rules.tables import (
     TlbFlush,
 )
 from gupsim.checkers import check_events
+from gupsim.protocol import memmap, mm
+from gupsim.protocol.cpu import TlbFlush as Flushed
+from gupsim.protocol.memmap import PageFree
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.pagetable import EntryChanged, TableAlloc
+from gupsim.protocol.pagetable import TableFree as TableFreed
 from gupsim.trace.records import Event
-from protocol import memmap, mm
-from protocol.cpu import TlbFlush as Flushed
-from protocol.memmap import PageFree
-from protocol.message import Tracepoint
-from protocol.pagetable import EntryChanged, TableAlloc
-from protocol.pagetable import TableFree as TableFreed
 from tests.actors.anon_world import APP, MEMMAP, MM, PAGE_SIZE, Foll, Prot, Script, run
 from tests.actors.test_tlb import READ_ONLY, of, on_cpu1
 

@@ -6,13 +6,13 @@ import errno
 
 import pytest
 
-from actors.rules.faults import MigrateOrder
-from actors.rules.pins import FastGup, FastProtnone, PteRead, PteSpecial, SlowNumaFault
-from protocol import cpu, gup, memmap, mm
-from protocol.memmap import PageBadCount, PageGet
-from protocol.message import Tracepoint
-from protocol.mm import PagesPinned
-from protocol.pagetable import EntryChanged
+from gupsim.actors.rules.faults import MigrateOrder
+from gupsim.actors.rules.pins import FastGup, FastProtnone, PteRead, PteSpecial, SlowNumaFault
+from gupsim.protocol import cpu, gup, memmap, mm
+from gupsim.protocol.memmap import PageBadCount, PageGet
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import PagesPinned
+from gupsim.protocol.pagetable import EntryChanged
 from tests.actors.anon_world import APP, CPU0, MEMMAP, MM, PAGE_SIZE, Foll, Prot, Script, run
 
 HOLDER = "driver/t#1"

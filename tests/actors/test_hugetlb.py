@@ -6,11 +6,11 @@ import errno
 
 import pytest
 
-from actors.rules import ERAS
-from protocol import memmap, mm
-from protocol.hugetlb import PunchHuge
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Foll, Prot
+from gupsim.actors.rules import ERAS
+from gupsim.protocol import memmap, mm
+from gupsim.protocol.hugetlb import PunchHuge
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Foll, Prot
 from tests.actors.anon_world import APP, MEMMAP, MM, Script, run
 from tests.actors.test_fork import KID, fork, kid_load, kid_store
 

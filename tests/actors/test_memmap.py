@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.base import Actor, Port, Recorder, handles
-from actors.base.footprint import COMMUTE, READ, conflict
-from actors.memmap import Memmap
-from actors.memory import Memory
-from actors.rules import ERAS, KernelRules, RuleValue
-from actors.rules.pins import DebugVm, PinApi, ZeroPagePin
+from gupsim.actors.base import Actor, Port, Recorder, handles
+from gupsim.actors.base.footprint import COMMUTE, READ, conflict
+from gupsim.actors.memmap import Memmap
+from gupsim.actors.memory import Memory
+from gupsim.actors.rules import ERAS, KernelRules, RuleValue
+from gupsim.actors.rules.pins import DebugVm, PinApi, ZeroPagePin
 from gupsim.engine.core import Item
 from gupsim.engine.timed import TimedWorld
-from protocol.engine import ContextLost, LockContended, LockGranted
-from protocol.kernel import Boot, KernelBug, KernelWarning
-from protocol.memmap import (
+from gupsim.protocol.engine import ContextLost, LockContended, LockGranted
+from gupsim.protocol.kernel import Boot, KernelBug, KernelWarning
+from gupsim.protocol.memmap import (
     AddMaps,
     AllocPages,
     ChangeFlags,
@@ -52,9 +52,9 @@ from protocol.memmap import (
     WaitUnpinned,
     WaitWriteback,
 )
-from protocol.memory import MemoryZero
-from protocol.message import Request, Tracepoint
-from protocol.reclaim import LruDel
+from gupsim.protocol.memory import MemoryZero
+from gupsim.protocol.message import Request, Tracepoint
+from gupsim.protocol.reclaim import LruDel
 
 MEMMAP = "h0/memmap"
 NIC = "driver/nic#1"

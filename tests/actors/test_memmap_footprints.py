@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from actors.base import Actor, Recorder, handles
-from actors.base.footprint import Footprint, conflict
-from actors.memmap import Memmap
-from actors.rules import ERAS
+from gupsim.actors.base import Actor, Recorder, handles
+from gupsim.actors.base.footprint import Footprint, conflict
+from gupsim.actors.memmap import Memmap
+from gupsim.actors.rules import ERAS
 from gupsim.engine.timed import TimedWorld
-from protocol.gup import GrabTimes, TryGrab
-from protocol.memmap import (
+from gupsim.protocol.gup import GrabTimes, TryGrab
+from gupsim.protocol.memmap import (
     AddMaps,
     AllocPages,
     ChangeFlags,
@@ -34,8 +34,8 @@ from protocol.memmap import (
     TryGet,
     UnpinRefs,
 )
-from protocol.message import Message
-from protocol.reclaim import LruDel
+from gupsim.protocol.message import Message
+from gupsim.protocol.reclaim import LruDel
 
 PAIRS = 400
 JUMP = 512

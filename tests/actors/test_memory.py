@@ -6,14 +6,14 @@ from zlib import crc32
 
 import pytest
 
-from actors.base import Actor, Port, Recorder, handles
-from actors.base.footprint import READ, WRITE
-from actors.memory import Memory, MemoryFault
+from gupsim.actors.base import Actor, Port, Recorder, handles
+from gupsim.actors.base.footprint import READ, WRITE
+from gupsim.actors.memory import Memory, MemoryFault
 from gupsim.engine.errors import ActorFailed
 from gupsim.engine.timed import TimedWorld
-from protocol.kernel import Boot
-from protocol.memory import MemoryRead, MemoryWrite, MemoryZero, ReadFrame, ReadMemory, WriteMemory, ZeroFrame
-from protocol.message import Tracepoint
+from gupsim.protocol.kernel import Boot
+from gupsim.protocol.memory import MemoryRead, MemoryWrite, MemoryZero, ReadFrame, ReadMemory, WriteMemory, ZeroFrame
+from gupsim.protocol.message import Tracepoint
 
 CHUNK = 2048
 MEMORY = "h0/memory"

@@ -6,10 +6,10 @@ import errno
 
 import pytest
 
-from actors.rules import ERAS
-from protocol import memmap, mm
-from protocol.kernel import KernelWarning
-from protocol.pages import Pages
+from gupsim.actors.rules import ERAS
+from gupsim.protocol import memmap, mm
+from gupsim.protocol.kernel import KernelWarning
+from gupsim.protocol.pages import Pages
 from tests.actors.anon_world import APP, MEMMAP, MM, PAGE_SIZE, Foll, Prot, Script, run
 
 

@@ -1,6 +1,6 @@
 """The observer sees memory and disk as they are at the end."""
 
-from protocol.observer import FileSeen, VmstatSeen
+from gupsim.protocol.observer import FileSeen, VmstatSeen
 from tests.actors.device_world import FILE_PAGES, Machine, step
 
 WRITE = step("write", file="data", value=0x22)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from actors.rules.pins import OverflowGuard, PinApi
-from protocol import memmap, mm
-from protocol.gup import GrabTimes
-from protocol.memory import PAGE_SIZE
-from protocol.mm import Foll, Prot
+from gupsim.actors.rules.pins import OverflowGuard, PinApi
+from gupsim.protocol import memmap, mm
+from gupsim.protocol.gup import GrabTimes
+from gupsim.protocol.memory import PAGE_SIZE
+from gupsim.protocol.mm import Foll, Prot
 from tests.actors.anon_world import APP, MEMMAP, MM, Script, run
 
 GIB = 1 << 18

@@ -1,7 +1,7 @@
 """Pipes: vmspliced pages are held by plain references."""
 
-from protocol.memmap import PageGet, PagePut
-from protocol.pipe import PipeDrained, PipeFilled
+from gupsim.protocol.memmap import PageGet, PagePut
+from gupsim.protocol.pipe import PipeDrained, PipeFilled
 from tests.actors.open_files import Played, step
 
 MAP = step("mmap", name="buf", pages=3)

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from protocol import steps, workload
-from protocol.dma import DmaAccess, DmaEnd
-from protocol.driver import Registered, Released
-from protocol.engine import Stuck
-from protocol.memmap import PageFree, PageGet, PagePut
-from protocol.mm import MmLayout
-from protocol.process import ProcessExit, StepBegin, StepEnd, ThreadEnd
+from gupsim.protocol import steps, workload
+from gupsim.protocol.dma import DmaAccess, DmaEnd
+from gupsim.protocol.driver import Registered, Released
+from gupsim.protocol.engine import Stuck
+from gupsim.protocol.memmap import PageFree, PageGet, PagePut
+from gupsim.protocol.mm import MmLayout
+from gupsim.protocol.process import ProcessExit, StepBegin, StepEnd, ThreadEnd
 from tests.actors.device_world import Machine, step
 
 MAP = step("mmap", name="buf", pages=2)
@@ -305,14 +305,14 @@ def test_a_step_that_never_ends_is_reported_as_stuck() -> None:
     ],
 )  # fmt: skip
 def test_a_step_is_told_in_a_developers_words(words: str, made: steps.AnyStep) -> None:
-    from actors.process.wording import wording
+    from gupsim.actors.process.wording import wording
 
     assert wording(made) == words
 
 
 def test_every_step_has_words_and_a_method() -> None:
-    from actors.process import Process
-    from actors.process.wording import _WORDINGS
+    from gupsim.actors.process import Process
+    from gupsim.actors.process.wording import _WORDINGS
 
     assert set(_WORDINGS) == set(steps.STEPS)
     assert all(hasattr(Process, steps.word(kind)) for kind in steps.STEPS)

@@ -1,6 +1,6 @@
 """process_vm_readv and process_vm_writev: pins of another task's pages, for the time of a copy."""
 
-from protocol.mm import Foll, PagesPinned
+from gupsim.protocol.mm import Foll, PagesPinned
 from tests.actors.open_files import Played, step
 
 MAP = step("mmap", name="buf", pages=3)

@@ -7,15 +7,15 @@ import errno
 import pytest
 
 from gupsim.explore.subject import scenario_program
+from gupsim.protocol import cpu, fs, memmap, mm
+from gupsim.protocol.fs import Fallocate, PageMkwriteDone, ReadFile, SetPageDirty, StatFile, Truncate, WriteFile
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.pagetable import EntryChanged
+from gupsim.protocol.shmem import AddSeals, Seal
 from gupsim.scenario.choices import expected_kernel
 from gupsim.scenario.load import load_text
 from gupsim.search.dpor import Dpor
 from gupsim.search.search import Report, search
-from protocol import cpu, fs, memmap, mm
-from protocol.fs import Fallocate, PageMkwriteDone, ReadFile, SetPageDirty, StatFile, Truncate, WriteFile
-from protocol.memmap import Page
-from protocol.pagetable import EntryChanged
-from protocol.shmem import AddSeals, Seal
 from tests.actors.anon_world import APP, MEMFD, MEMMAP, MM, PAGE_SIZE, TMPFS, Foll, Prot, Script, run
 
 KID, CPU1 = "kid", "h0/cpu/1"

@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 
-from protocol import fs, memmap, mm
-from protocol.engine import ContextLost
-from protocol.kernel import KernelBug
-from protocol.memmap import Page, PageBadCount
-from protocol.mm import Foll, Prot
-from protocol.shmem import AddSeals, Seal
+from gupsim.protocol import fs, memmap, mm
+from gupsim.protocol.engine import ContextLost
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.memmap import Page, PageBadCount
+from gupsim.protocol.mm import Foll, Prot
+from gupsim.protocol.shmem import AddSeals, Seal
 from tests.actors.fs_world import APP, MEMFD, MEMMAP, MM, PAGE_SIZE, TMPFS, Script, run
 from tests.actors.fs_world import MEMFD_PAGES as PAGES
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from actors.rules import ERAS, KernelRules
-from actors.rules.pins import PinApi
+from gupsim.actors.rules import ERAS, KernelRules
+from gupsim.actors.rules.pins import PinApi
+from gupsim.protocol import memmap
 from gupsim.scenario.choices import RULES, kernel
-from protocol import memmap
 from tests.actors.anon_world import MEMMAP, PAGE_SIZE, Foll, Script, run
 
 

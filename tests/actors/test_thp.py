@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from actors.rules.introduced import MadvCollapse
-from protocol import memmap, mm
-from protocol.thp import Collapsed
+from gupsim.actors.rules.introduced import MadvCollapse
+from gupsim.protocol import memmap, mm
+from gupsim.protocol.thp import Collapsed
 from tests.actors.anon_world import APP, MEMMAP, MM, PAGE_SIZE, Foll, Prot, Script, run
 
 PAGES = 4

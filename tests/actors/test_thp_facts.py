@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from protocol import memmap, memory, mm, thp
+from gupsim.protocol import memmap, memory, mm, thp
 from tests.actors.anon_world import APP, MEMMAP, MM, PAGE_SIZE, Foll, Script, run
 
 HUGE = 512

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.rules.tables import CatchUp, LazyTlb, TlbFlush
-from actors.rules.thp import ThpEnabled
-from protocol import cpu, mm
-from protocol.cpu import CpuAccess, IrqOff, IrqOn, TlbSpared, VcpuState
-from protocol.cpu import TlbFlush as Flushed
-from protocol.message import Tracepoint
+from gupsim.actors.rules.tables import CatchUp, LazyTlb, TlbFlush
+from gupsim.actors.rules.thp import ThpEnabled
+from gupsim.protocol import cpu, mm
+from gupsim.protocol.cpu import CpuAccess, IrqOff, IrqOn, TlbSpared, VcpuState
+from gupsim.protocol.cpu import TlbFlush as Flushed
+from gupsim.protocol.message import Tracepoint
 from tests.actors.anon_world import APP, CPU0, MM, PAGE_SIZE, Foll, Prot, Script, run
 
 CPU1 = "h0/cpu/1"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from actors.rules.uring import UringPin
-from protocol.mm import PagesPinned
-from protocol.uring import FixedRegistered, FixedReleased
+from gupsim.actors.rules.uring import UringPin
+from gupsim.protocol.mm import PagesPinned
+from gupsim.protocol.uring import FixedRegistered, FixedReleased
 from tests.actors.open_files import Played, step
 
 MAP = step("mmap", name="buf", pages=4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.base import Recorder
+from gupsim.actors.base import Recorder
 
 
 class RecordingOwner:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.base import Recorder
-from actors.base.footprint import COMMUTE, READ, WRITE, conflict
+from gupsim.actors.base import Recorder
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE, conflict
 
 modes = st.integers(1, READ | WRITE | COMMUTE)
 footprints = st.dictionaries(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), modes, max_size=5)

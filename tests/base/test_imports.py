@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import actors
+from gupsim import actors
 
 ROOT = Path(str(actors.__file__)).parent
 FORBIDDEN = {

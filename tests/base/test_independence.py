@@ -13,8 +13,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from actors.base import Bits, Column, Entity, Field, Map, Refs
-from actors.base.footprint import Footprint, conflict
+from gupsim.actors.base import Bits, Column, Entity, Field, Map, Refs
+from gupsim.actors.base.footprint import Footprint, conflict
 from tests.base.owner import RecordingOwner
 
 

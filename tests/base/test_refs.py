@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.base import Recorder, Refs
-from actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.actors.base import Recorder, Refs
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE
 from tests.base.owner import RecordingOwner
 
 AT = ("page.refs", 0)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from actors.base import Bits, Column, Entity, Field, Fifo, Map, Recorder, Refs, TicketLock, WaitQueue
-from actors.base.footprint import COMMUTE, READ, WRITE, Footprint
+from gupsim.actors.base import Bits, Column, Entity, Field, Fifo, Map, Recorder, Refs, TicketLock, WaitQueue
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE, Footprint
 from gupsim.engine import TimedWorld
 from tests.base.owner import RecordingOwner
 from tests.engine.programs import Go, Script

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from zlib import crc32
 
 from gupsim.checkers import Violation, check_events
+from gupsim.protocol.block import BlockChecksum, BlockInit, BlockWrite
+from gupsim.protocol.dma import DmaAccess, DmaEnd, DmaStart
+from gupsim.protocol.driver import Registered, Released
+from gupsim.protocol.flusher import WritebackEnd, WritebackStart
+from gupsim.protocol.fs import CacheDrop, FileBlock, FsyncBegin, FsyncEnd, SetPageDirtyDone
+from gupsim.protocol.memmap import Page, PageAlloc, PageFlags, PageFree, PageGet, PageMapping, PagePut
+from gupsim.protocol.memory import MemoryRead, MemoryWrite, MemoryZero
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.pages import Pages
 from gupsim.trace.records import Event
-from protocol.block import BlockChecksum, BlockInit, BlockWrite
-from protocol.dma import DmaAccess, DmaEnd, DmaStart
-from protocol.driver import Registered, Released
-from protocol.flusher import WritebackEnd, WritebackStart
-from protocol.fs import CacheDrop, FileBlock, FsyncBegin, FsyncEnd, SetPageDirtyDone
-from protocol.memmap import Page, PageAlloc, PageFlags, PageFree, PageGet, PageMapping, PagePut
-from protocol.memory import MemoryRead, MemoryWrite, MemoryZero
-from protocol.message import Tracepoint
-from protocol.pages import Pages
 
 CHUNK = 2048
 INO = 12

@@ -2,11 +2,11 @@
 
 import pytest
 
-from protocol.flusher import WritebackSkip
-from protocol.fs import CacheDrop, DirectWritten, DiscardDirty, FileBlock, FsyncEnd
-from protocol.kernel import KernelBug
-from protocol.memmap import Page
-from protocol.memory import MemoryWrite
+from gupsim.protocol.flusher import WritebackSkip
+from gupsim.protocol.fs import CacheDrop, DirectWritten, DiscardDirty, FileBlock, FsyncEnd
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.memmap import Page
+from gupsim.protocol.memory import MemoryWrite
 from tests.checkers.history import DISK, FS, INO, LBA, History
 
 

@@ -1,8 +1,8 @@
 """deadlock: cycles of locks, waits behind the dead, waits for nothing that will ever come."""
 
-from protocol.director import DIRECTOR
-from protocol.engine import ContextLost, LockContended, LockGranted, LockReleased, Stuck
-from protocol.kernel import KernelBug
+from gupsim.protocol.director import DIRECTOR
+from gupsim.protocol.engine import ContextLost, LockContended, LockGranted, LockReleased, Stuck
+from gupsim.protocol.kernel import KernelBug
 from tests.checkers.history import FS, History
 
 MEMMAP = "h0/memmap"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from gupsim.protocol.folio import FolioSplit
+from gupsim.protocol.gup import PageReplaced
+from gupsim.protocol.memmap import Page, PageAlloc, PageFlags, PageGet, PagePut
+from gupsim.protocol.mm import Foll, PagesPinned
+from gupsim.protocol.pages import Pages
+from gupsim.protocol.pagetable import EntryChanged
 from gupsim.report.metrics import Metrics
-from protocol.folio import FolioSplit
-from protocol.gup import PageReplaced
-from protocol.memmap import Page, PageAlloc, PageFlags, PageGet, PagePut
-from protocol.mm import Foll, PagesPinned
-from protocol.pages import Pages
-from protocol.pagetable import EntryChanged
 from tests.checkers.history import History
 
 AT = 0x4000

@@ -2,11 +2,11 @@
 
 import pytest
 
-from protocol.dma import DmaStart
-from protocol.driver import Released
-from protocol.memmap import MaybePinnedAsked, PageAlloc, PageBadCount, PageFree
-from protocol.pages import Pages
-from protocol.process import ProcessExit, ProcessForked
+from gupsim.protocol.dma import DmaStart
+from gupsim.protocol.driver import Released
+from gupsim.protocol.memmap import MaybePinnedAsked, PageAlloc, PageBadCount, PageFree
+from gupsim.protocol.pages import Pages
+from gupsim.protocol.process import ProcessExit, ProcessForked
 from tests.checkers.history import History
 
 

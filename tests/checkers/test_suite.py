@@ -6,10 +6,10 @@ import pytest
 
 from gupsim.checkers import ALL_CHECKERS, Suite, check_events, check_file
 from gupsim.checkers.story import LINES, shorten
+from gupsim.protocol.dma import DmaAccess
+from gupsim.protocol.kernel import KernelBug, KernelWarning
+from gupsim.protocol.memmap import PageGet
 from gupsim.trace import TraceError
-from protocol.dma import DmaAccess
-from protocol.kernel import KernelBug, KernelWarning
-from protocol.memmap import PageGet
 from tests.checkers.history import FS, History
 
 

@@ -1,9 +1,9 @@
 """torn-writeback: wrong checksums at once, mixtures when the kernel calls them safe."""
 
-from protocol.block import BlockWrite
-from protocol.flusher import WritebackBounce, WritebackSkip
-from protocol.memmap import Page, PageAlloc
-from protocol.mm import Mkclean
+from gupsim.protocol.block import BlockWrite
+from gupsim.protocol.flusher import WritebackBounce, WritebackSkip
+from gupsim.protocol.memmap import Page, PageAlloc
+from gupsim.protocol.mm import Mkclean
 from tests.checkers.history import DISK, History, digest
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.cpu import CpuAccess, TlbFlush, TlbSpared
-from protocol.memmap import PageAlloc, PageFree
-from protocol.mm import MmLayout, Prot
-from protocol.pagetable import EntryChanged, TableAlloc, TableFree, TableRead
+from gupsim.protocol.cpu import CpuAccess, TlbFlush, TlbSpared
+from gupsim.protocol.memmap import PageAlloc, PageFree
+from gupsim.protocol.mm import MmLayout, Prot
+from gupsim.protocol.pagetable import EntryChanged, TableAlloc, TableFree, TableRead
 from tests.checkers.history import History
 
 MM, CPU1 = "h0/mm", "h0/cpu/1"

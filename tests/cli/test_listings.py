@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from actors.rules import ERAS, PLATFORMS, POLICIES
+from gupsim.actors.rules import ERAS, PLATFORMS, POLICIES
 from gupsim.cli.main import status_of
 from gupsim.scenario.choices import RULES
 from gupsim.scenario.find import shipped

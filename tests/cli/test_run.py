@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from actors.rules import PLATFORMS
+from gupsim.actors.rules import PLATFORMS
 from tests.cli.run_cli import ROOT, gupsim
 
 NUMBERS = {"type": "object", "additionalProperties": {"type": ["integer", "null"]}}

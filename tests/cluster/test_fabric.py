@@ -2,16 +2,16 @@
 
 import pytest
 
+from gupsim.protocol.address import host_of
+from gupsim.protocol.dma import DmaAccess
+from gupsim.protocol.driver import Released
+from gupsim.protocol.fabric import FIRST_REMOTE_OPERATION, RegionAdded, RemoteRefused
 from gupsim.run import run_scenario
 from gupsim.scenario.choices import kernel
 from gupsim.scenario.errors import ScenarioError
 from gupsim.scenario.load import load, load_text
 from gupsim.scenario.scale import scaled
 from gupsim.trace.records import Event
-from protocol.address import host_of
-from protocol.dma import DmaAccess
-from protocol.driver import Released
-from protocol.fabric import FIRST_REMOTE_OPERATION, RegionAdded, RemoteRefused
 
 
 @pytest.fixture(scope="module")

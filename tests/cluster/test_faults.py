@@ -16,7 +16,7 @@ from gupsim.cluster.dial import Dialler, Unreachable
 from gupsim.cluster.errors import Refusal
 from gupsim.cluster.run_dir import RunDir
 from gupsim.cluster.security import Credentials, Hello
-from protocol.node import NODE_PROTOCOL, Begin, Failed, NodeAt, decode_control, encode
+from gupsim.protocol.node import NODE_PROTOCOL, Begin, Failed, NodeAt, decode_control, encode
 from tests.cluster.faults import Arena, run_schedules
 from tests.cluster.test_cluster_cli import GUPSIM, LONG, _wait_for_trace, digest_of_one_process, gupsim
 

@@ -7,7 +7,7 @@ import pytest
 
 from gupsim.cluster.errors import PeerLost
 from gupsim.cluster.outlet import Outlet
-from protocol.node import Part
+from gupsim.protocol.node import Part
 
 
 def part(number: int, size: int = 100) -> Part:

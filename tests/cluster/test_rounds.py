@@ -12,7 +12,7 @@ from gupsim.cluster.lookahead import UNBOUNDED, Hosts, least_latency
 from gupsim.cluster.node_world import NodeWorld
 from gupsim.cluster.rounds import Rounds
 from gupsim.engine.links import LinkSpeed
-from protocol.node import Frame
+from gupsim.protocol.node import Frame
 from tests.cluster.worlds import TYPES, Ball, Decoding, Gambler, look, one_process, population
 
 

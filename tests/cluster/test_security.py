@@ -16,9 +16,9 @@ from gupsim.cluster.dial import Dialler
 from gupsim.cluster.errors import ConfigError, Refusal
 from gupsim.cluster.security import Credentials, Hello, check_listen, read_secret
 from gupsim.cluster.server import RateLimit
-from protocol.catalog import ALL_MESSAGES
-from protocol.codec import FrameError
-from protocol.node import NODE_PROTOCOL, FrameCodec, decode_control
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.codec import FrameError
+from gupsim.protocol.node import NODE_PROTOCOL, FrameCodec, decode_control
 from tests.cluster.faults import Arena
 
 SECRET = b"correct horse battery staple"

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from actors.base import Actor, Port, handles
-from actors.base.locks import TicketLock, WaitQueue
-from actors.base.port import AskTimeout, ContextDied
+from gupsim.actors.base import Actor, Port, handles
+from gupsim.actors.base.locks import TicketLock, WaitQueue
+from gupsim.actors.base.port import AskTimeout, ContextDied
 from gupsim.cluster.merge import Merge
 from gupsim.engine.timed import TimedWorld
+from gupsim.protocol.message import MESSAGES, Message, Request, Tracepoint
 from gupsim.trace import Header, TraceWriter
-from protocol.message import MESSAGES, Message, Request, Tracepoint
 
 
 class Ball(Message, frozen=True):
@@ -160,7 +160,7 @@ class Decoding(Merge):
     """A merge that reads the tracepoints of this module."""
 
     def __init__(self, head: Header, nodes: int, file: Any = None) -> None:
-        from protocol.catalog import ALL_TRACEPOINTS
+        from gupsim.protocol.catalog import ALL_TRACEPOINTS
 
         super().__init__(head, nodes, file, tracepoints=(*ALL_TRACEPOINTS, Hit, Late))
 

@@ -12,10 +12,10 @@ from random import Random
 
 import msgspec
 
-from actors.base import Actor, AskTimeout, Map, Port, Recorder, TicketLock, handles
+from gupsim.actors.base import Actor, AskTimeout, Map, Port, Recorder, TicketLock, handles
 from gupsim.engine import Item, TimedWorld
-from protocol.codec import Codec
-from protocol.message import Message, Request, Tracepoint
+from gupsim.protocol.codec import Codec
+from gupsim.protocol.message import Message, Request, Tracepoint
 
 CLIENTS = 6
 SERVERS = 3

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from actors.base import Actor, Port, handles
+from gupsim.actors.base import Actor, Port, handles
 from gupsim.engine import Item, LinkSpeed, TimedWorld
-from protocol.message import Message, Request, Tracepoint
+from gupsim.protocol.message import Message, Request, Tracepoint
 
 FIXED = (LinkSpeed("*", "*", base=10),)
 """Every message takes 10 ns."""

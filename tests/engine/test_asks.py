@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.base import AskTimeout
+from gupsim.actors.base import AskTimeout
 from gupsim.engine import ActorFailed, TimedWorld
 from tests.engine.programs import (
     FIXED,

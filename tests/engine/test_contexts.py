@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from actors.base import Cancelled, ContextDied, TicketLock, WaitQueue
+from gupsim.actors.base import Cancelled, ContextDied, TicketLock, WaitQueue
 from gupsim.engine import TimedWorld
-from protocol.engine import ContextLost, Stuck
+from gupsim.protocol.engine import ContextLost, Stuck
 from tests.engine.programs import (
     FIXED,
     Answer,

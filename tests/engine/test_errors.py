@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors.base import Actor, handles
+from gupsim.actors.base import Actor, handles
 from gupsim.engine import (
     ActorFailed,
     BadAnswer,
@@ -19,9 +19,9 @@ from gupsim.engine import (
     NoSuchActor,
     TimedWorld,
 )
-from protocol.catalog import ALL_MESSAGES
-from protocol.codec import Codec
-from protocol.message import DONE, Message
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.codec import Codec
+from gupsim.protocol.message import DONE, Message
 from tests.engine.programs import (
     MESSAGES,
     Answer,

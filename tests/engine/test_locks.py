@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.base import TicketLock, WaitQueue
+from gupsim.actors.base import TicketLock, WaitQueue
 from gupsim.engine import ActorFailed, TimedWorld
-from protocol.engine import LockContended, LockGranted, LockReleased
+from gupsim.protocol.engine import LockContended, LockGranted, LockReleased
 from tests.engine.programs import FIXED, Go, Log, Points, Script, play
 
 plans = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.booleans()), max_size=12)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gupsim.engine import EngineError, LimitReached, LinkSpeed, TimedWorld
-from protocol.address import AddressError
+from gupsim.protocol.address import AddressError
 from tests.engine.programs import FIXED, Answer, Go, Log, Note, Plain, Question, Script, Service, echo
 
 NAMES = ("h0/a", "h0/b", "h1/a", "h1/b")

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.base import TicketLock
+from gupsim.actors.base import TicketLock
 from gupsim.engine import Core, Item
 from tests.engine.programs import Answer, Go, Question, Script, Service
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.base import Actor, Port, TicketLock, WaitQueue, handles
+from gupsim.actors.base import Actor, Port, TicketLock, WaitQueue, handles
 from gupsim.engine import TimedWorld
 from gupsim.engine.waitgraph import Edge, Wait, WaitGraph
-from protocol.engine import LockContended, LockGranted, LockReleased
-from protocol.message import DONE, Done, Request
+from gupsim.protocol.engine import LockContended, LockGranted, LockReleased
+from gupsim.protocol.message import DONE, Done, Request
 from tests.engine.programs import FIXED, Go, Script
 
 A, B, C = "thread a", "thread b", "thread c"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from actors.base import Actor, Port, handles
+from gupsim.actors.base import Actor, Port, handles
 from gupsim.checkers import Suite, relates
+from gupsim.protocol.block import BlockWrite
+from gupsim.protocol.dma import DmaAccess, DmaEnd, DmaStart
+from gupsim.protocol.driver import Registered, Released
+from gupsim.protocol.fs import CacheDrop, FsyncBegin, FsyncEnd
+from gupsim.protocol.gup import PageReplaced
+from gupsim.protocol.memmap import Page, PageAlloc, PageFlags, PageFree, PageGet, PagePut
+from gupsim.protocol.memory import MemoryRead, MemoryWrite
+from gupsim.protocol.message import Message, Tracepoint
+from gupsim.protocol.mm import PagesPinned
+from gupsim.protocol.pages import Pages
 from gupsim.search import Dpor, ExploredWorld, Program, search
 from gupsim.trace.live import LiveEvents
-from protocol.block import BlockWrite
-from protocol.dma import DmaAccess, DmaEnd, DmaStart
-from protocol.driver import Registered, Released
-from protocol.fs import CacheDrop, FsyncBegin, FsyncEnd
-from protocol.gup import PageReplaced
-from protocol.memmap import Page, PageAlloc, PageFlags, PageFree, PageGet, PagePut
-from protocol.memory import MemoryRead, MemoryWrite
-from protocol.message import Message, Tracepoint
-from protocol.mm import PagesPinned
-from protocol.pages import Pages
 from tests.explore.equivalents import kinds_in_both_orders
 
 

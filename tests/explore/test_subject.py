@@ -4,6 +4,8 @@ import gc
 from typing import Any
 
 from gupsim.explore.subject import scenario_program
+from gupsim.protocol.memmap import PageGet
+from gupsim.protocol.message import Tracepoint
 from gupsim.scenario.choices import kernel
 from gupsim.scenario.load import load
 from gupsim.search import Dpor, Runs
@@ -11,8 +13,6 @@ from gupsim.search.world import ExploredWorld
 from gupsim.trace.live import LiveEvents
 from gupsim.trace.records import Event
 from gupsim.world import planned
-from protocol.memmap import PageGet
-from protocol.message import Tracepoint
 
 SCENARIO = load("S01").scenario
 RULES = kernel("v4.20").rules

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from gupsim.protocol.cpu import CpuAccess, TlbFlush
+from gupsim.protocol.memmap import PageFree
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import MmLayout
+from gupsim.protocol.pagetable import EntryChanged, TableFree, TableRead
 from gupsim.search import Dpor, search
-from protocol.cpu import CpuAccess, TlbFlush
-from protocol.memmap import PageFree
-from protocol.message import Tracepoint
-from protocol.mm import MmLayout
-from protocol.pagetable import EntryChanged, TableFree, TableRead
 from tests.explore.equivalents import kinds_in_both_orders
 from tests.explore.test_relations import two_speakers
 

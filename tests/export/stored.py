@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.base import Actor, handles
+from gupsim.actors.base import Actor, handles
 from gupsim.engine.timed import TimedWorld
+from gupsim.protocol.message import DONE, Done, Message, Request
+from gupsim.protocol.process import StepBegin, StepEnd
 from gupsim.trace import TraceWriter
-from protocol.message import DONE, Done, Message, Request
-from protocol.process import StepBegin, StepEnd
 from tests.checkers.history import History
 from tests.report.test_verdict import HEADER
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gupsim.export import Limits, mermaid_lines, write_mermaid
+from gupsim.protocol.kernel import KernelWarning
 from gupsim.trace import Causes, TraceReader
-from protocol.kernel import KernelWarning
 from tests.checkers.history import FS, History
 from tests.export.stored import store
 from tests.report.test_verdict import s01

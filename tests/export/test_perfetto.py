@@ -10,10 +10,10 @@ import pytest
 
 from gupsim.checkers import check_file
 from gupsim.export import write_perfetto
+from gupsim.protocol.cpu import IrqOff, IrqOn
+from gupsim.protocol.dma import DmaStart
+from gupsim.protocol.flusher import WritebackStart
 from gupsim.trace import TraceError
-from protocol.cpu import IrqOff, IrqOn
-from protocol.dma import DmaStart
-from protocol.flusher import WritebackStart
 from tests.checkers.history import FS, INO
 from tests.export.stored import store
 from tests.report.test_verdict import s01

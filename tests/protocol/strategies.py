@@ -9,8 +9,8 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from protocol.envelope import PROTOCOL_VERSION, Envelope
-from protocol.message import Message
+from gupsim.protocol.envelope import PROTOCOL_VERSION, Envelope
+from gupsim.protocol.message import Message
 
 WORD = 2**63
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-import protocol
-from protocol.catalog import ALL_MESSAGES, ALL_TRACEPOINTS
-from protocol.codec import Codec
-from protocol.message import Done, Message, Request, Tracepoint
+from gupsim import protocol
+from gupsim.protocol.catalog import ALL_MESSAGES, ALL_TRACEPOINTS
+from gupsim.protocol.codec import Codec
+from gupsim.protocol.message import Done, Message, Request, Tracepoint
 
 IMMUTABLE = (
     inspect.IntType,
@@ -50,7 +50,7 @@ def mutable_parts(info: inspect.Type, where: str) -> Iterator[str]:
 
 def classes_of_the_protocol(base: type) -> list[type]:
     """All subclasses that the modules of `protocol` define."""
-    names = [module.name for module in pkgutil.iter_modules(protocol.__path__, "protocol.")]
+    names = [module.name for module in pkgutil.iter_modules(protocol.__path__, "gupsim.protocol.")]
     members = [(name, member) for name in names for member in vars(importlib.import_module(name)).values()]
     return [
         member

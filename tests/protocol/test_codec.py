@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.catalog import ALL_MESSAGES
-from protocol.codec import MAX_FRAME, Codec, FrameError
-from protocol.envelope import PROTOCOL_VERSION, Envelope
-from protocol.memory import ReadMemory
-from protocol.message import Done, Flag, Message, Status
+from gupsim.protocol.catalog import ALL_MESSAGES
+from gupsim.protocol.codec import MAX_FRAME, Codec, FrameError
+from gupsim.protocol.envelope import PROTOCOL_VERSION, Envelope
+from gupsim.protocol.memory import ReadMemory
+from gupsim.protocol.message import Done, Flag, Message, Status
 from tests.protocol.strategies import addresses, envelopes, messages
 
 CODEC = Codec(ALL_MESSAGES)

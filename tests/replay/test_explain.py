@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from gupsim.protocol.memmap import Page
 from gupsim.replay import Why, explain, minimised, replay
 from gupsim.replay.objects import in_words
 from gupsim.replay.show import why_lines
 from gupsim.search import Finding, Program
 from gupsim.search.world import ExploredWorld
-from protocol.memmap import Page
 from tests.replay.worlds import Bank, Look, bank, failing, torn_recording
 
 

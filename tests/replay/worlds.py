@@ -7,7 +7,8 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from actors.base import Actor, Column, Port, TicketLock, handles
+from gupsim.actors.base import Actor, Column, Port, TicketLock, handles
+from gupsim.protocol.message import Message
 from gupsim.replay import Case, History, Recording, Sought, case_of, record, sought
 from gupsim.replay.guide import Strict
 from gupsim.replay.history import play
@@ -16,7 +17,6 @@ from gupsim.search import Finding, Program, Runs, Violation
 from gupsim.search.core import ExploredCore
 from gupsim.search.guide import Guide
 from gupsim.search.world import ExploredWorld
-from protocol.message import Message
 
 TORN = """
 title: The device writes while the disk reads

@@ -1,14 +1,14 @@
 """What is counted."""
 
+from gupsim.protocol.director import DIRECTOR
+from gupsim.protocol.engine import Stuck
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.memmap import MaybePinnedAsked
+from gupsim.protocol.mm import PagesPinned
+from gupsim.protocol.observer import VmstatSeen
+from gupsim.protocol.pages import NO_PAGES, Pages
+from gupsim.protocol.reclaim import ReleaseBuffersDone, ShrinkOutcome
 from gupsim.report import Metrics
-from protocol.director import DIRECTOR
-from protocol.engine import Stuck
-from protocol.kernel import KernelBug
-from protocol.memmap import MaybePinnedAsked
-from protocol.mm import PagesPinned
-from protocol.observer import VmstatSeen
-from protocol.pages import NO_PAGES, Pages
-from protocol.reclaim import ReleaseBuffersDone, ShrinkOutcome
 from tests.checkers.history import FS, History
 
 

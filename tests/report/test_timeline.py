@@ -4,14 +4,14 @@ import io
 
 from rich.console import Console
 
+from gupsim.protocol.driver import Released
+from gupsim.protocol.fs import BuffersAttached, BuffersReleased
+from gupsim.protocol.kernel import KernelBug, KernelWarning
+from gupsim.protocol.pages import Pages
+from gupsim.protocol.pagetable import EntryChanged
 from gupsim.report import Timeline
 from gupsim.report.clock import Clock
 from gupsim.report.timeline import LANES
-from protocol.driver import Released
-from protocol.fs import BuffersAttached, BuffersReleased
-from protocol.kernel import KernelBug, KernelWarning
-from protocol.pages import Pages
-from protocol.pagetable import EntryChanged
 from tests.checkers.history import FS, INO, History
 from tests.report.test_verdict import s01
 

@@ -6,13 +6,13 @@ import json
 from rich.console import Console
 
 from gupsim.checkers import Violation
+from gupsim.protocol.fs import BuffersReleased, PageMkwriteDone
+from gupsim.protocol.kernel import KernelBug
+from gupsim.protocol.mm import Mkclean
+from gupsim.protocol.reclaim import FreezeRefused, LruIsolate, ReleaseBuffersDone
 from gupsim.report import Metrics, Outcome, as_json, print_verdict
 from gupsim.report.remarks import remarks
 from gupsim.trace import TRACE_VERSION, Header
-from protocol.fs import BuffersReleased, PageMkwriteDone
-from protocol.kernel import KernelBug
-from protocol.mm import Mkclean
-from protocol.reclaim import FreezeRefused, LruIsolate, ReleaseBuffersDone
 from tests.checkers.history import FS, INO, History
 
 HEADER = Header(

@@ -14,12 +14,12 @@ from random import Random
 from typing import Any, Final
 
 from gupsim.explore.subject import scenario_program
+from gupsim.protocol.memmap import Page, PageAlloc, PageFlags, PageFree
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.process import StepEnd
 from gupsim.scenario.choices import expected_kernel
 from gupsim.scenario.load import load_text
 from gupsim.search import Dpor, Program, search
-from protocol.memmap import Page, PageAlloc, PageFlags, PageFree
-from protocol.message import Tracepoint
-from protocol.process import StepEnd
 
 OPERATIONS: Final = {
     "fork": ["fork: {child: kid}"],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.rules import ERAS, PLATFORMS, POLICIES
+from gupsim.actors.rules import ERAS, PLATFORMS, POLICIES
 from gupsim.scenario.choices import RULES, ChoiceError, expected_kernel, kernel, kernel_of, split_setting
 from gupsim.scenario.load import load_text
 

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from gupsim.explore.subject import scenario_program
+from gupsim.protocol.memmap import PageMapping
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import PagesPinned
 from gupsim.scenario.choices import kernel_of
 from gupsim.scenario.load import load_text
 from gupsim.search import Dpor, ExploredWorld, Program, search
-from protocol.memmap import PageMapping
-from protocol.message import Tracepoint
-from protocol.mm import PagesPinned
 
 SCENARIO = {
     "title": "a forced write against madvise",

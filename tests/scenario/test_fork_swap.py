@@ -7,19 +7,19 @@ from typing import ClassVar
 
 import pytest
 
-from actors.rules import ERAS
-from actors.rules.faults import CowReuse, CowSwapCache
+from gupsim.actors.rules import ERAS
+from gupsim.actors.rules.faults import CowReuse, CowSwapCache
 from gupsim.checkers.orders import Orders
 from gupsim.checkers.suite import ALL_CHECKERS
 from gupsim.checkers.violation import Violation, violation
 from gupsim.explore.subject import scenario_program
+from gupsim.protocol.pagetable import EntryChanged
+from gupsim.protocol.process import StepEnd
 from gupsim.run import run_scenario
 from gupsim.scenario.choices import expected_kernel, kernel_of
 from gupsim.scenario.load import load_text
 from gupsim.search import Dpor, search
 from gupsim.trace.records import Event
-from protocol.pagetable import EntryChanged
-from protocol.process import StepEnd
 
 LIMIT = 600
 """Executions of a search that has more. One of the first 520 lost the page while fork looked without the lock."""

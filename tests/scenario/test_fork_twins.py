@@ -11,12 +11,12 @@ from gupsim.checkers.orders import Orders
 from gupsim.checkers.suite import ALL_CHECKERS
 from gupsim.checkers.violation import Violation, violation
 from gupsim.explore.subject import program_of, scenario_program, subject_of
+from gupsim.protocol.process import StepEnd
 from gupsim.scenario.choices import expected_kernel, kernel_of
 from gupsim.scenario.load import load, load_text
 from gupsim.search import Dpor, search
 from gupsim.search.search import Report
 from gupsim.trace.records import Event
-from protocol.process import StepEnd
 
 FORK_THEN_STORE = """
 title: A pinned page, fork, and a store of the parent

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gupsim.explore.subject import scenario_program
+from gupsim.protocol.memmap import PageFree, PagePut
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.process import StepEnd
 from gupsim.scenario.choices import expected_kernel
 from gupsim.scenario.load import load
 from gupsim.search import Dpor, ExploredWorld, Program, search
-from protocol.memmap import PageFree, PagePut
-from protocol.message import Tracepoint
-from protocol.process import StepEnd
 from tests.scenario.twins import check_twins, searched
 
 TWINS = [

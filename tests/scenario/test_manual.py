@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.rules import ERAS, PLATFORMS, POLICIES
+from gupsim.actors.rules import ERAS, PLATFORMS, POLICIES
 from gupsim.checkers import KINDS
 from gupsim.scenario.choices import RULES
 from gupsim.scenario.load import load_text
@@ -34,7 +34,7 @@ def test_every_argument_of_every_step_is_named() -> None:
     definitions = scenario_schema()["$defs"]
     rows = dict(re.findall(r"^\| (`[^|]*`) \| ([^|]*) \|", TEXT.partition("### workload")[0], re.MULTILINE))
     for word, cls in STEP_WORDS.items():
-        name = cls.__name__ if cls.__name__ in definitions else f"protocol.steps.{cls.__name__}"
+        name = cls.__name__ if cls.__name__ in definitions else f"gupsim.protocol.steps.{cls.__name__}"
         (row,) = (arguments for words, arguments in rows.items() if f"`{word}`" in words)
         # Where a step makes nothing that has a name, "as" is another word for its label.
         arguments = {f"`{argument}`" for argument in {*definitions[name]["properties"]} - {"as"}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.rules import ERAS
+from gupsim.actors.rules import ERAS
 from tests.scenario.by_era import run
 
 SMALL = "{cpus: 1, memory: 64KiB, levels: 2, table_bits: 3, devices: {nic: {}, vf: {driver: vfio}}}"

@@ -9,22 +9,22 @@ from typing import Any, TypeVar
 
 import pytest
 
-from actors.rules import ERAS
+from gupsim.actors.rules import ERAS
 from gupsim.engine.core import Item
+from gupsim.protocol.block import BlockWrite
+from gupsim.protocol.driver import Registered
+from gupsim.protocol.fs import DiscardDirty
+from gupsim.protocol.kernel import KernelBug, KernelWarning
+from gupsim.protocol.memmap import PageAlloc, PageGet
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import PagesPinned
+from gupsim.protocol.pagetable import EntryChanged, TableFree
+from gupsim.protocol.process import StepEnd
+from gupsim.protocol.reclaim import ReleaseBuffersDone, SwapOut
 from gupsim.run import Run
 from gupsim.scenario.choices import kernel
 from gupsim.scenario.load import load_text
 from gupsim.trace.records import Event
-from protocol.block import BlockWrite
-from protocol.driver import Registered
-from protocol.fs import DiscardDirty
-from protocol.kernel import KernelBug, KernelWarning
-from protocol.memmap import PageAlloc, PageGet
-from protocol.message import Tracepoint
-from protocol.mm import PagesPinned
-from protocol.pagetable import EntryChanged, TableFree
-from protocol.process import StepEnd
-from protocol.reclaim import ReleaseBuffersDone, SwapOut
 
 MACHINE = """\
 title: one cell of table D

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from gupsim.explore.subject import scenario_program
+from gupsim.protocol.memmap import PageAlloc, PageFree
+from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.process import StepEnd
 from gupsim.run import run_scenario
 from gupsim.scenario.choices import expected_kernel
 from gupsim.scenario.load import load_text
 from gupsim.search import Dpor, ExploredWorld, Program, search
 from gupsim.search.pos import PartialOrderSampling
-from protocol.memmap import PageAlloc, PageFree
-from protocol.message import Tracepoint
-from protocol.process import StepEnd
 
 ONE_HUGE_PAGE_LEFT = """
 title: Memory suffices for one huge page and one small one

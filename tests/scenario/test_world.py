@@ -1,10 +1,10 @@
 """A scenario becomes the actors that it names, on every host, each told what it needs."""
 
+from gupsim.protocol.process import StepEnd
 from gupsim.run import run_scenario
 from gupsim.scenario.choices import kernel
 from gupsim.scenario.load import load_text
 from gupsim.world import build, generators, placed_files
-from protocol.process import StepEnd
 
 TWO_HOSTS = """\
 title: two hosts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
-from actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE
 from gupsim.search.access import Access
 from gupsim.search.dfs import Dfs
 from gupsim.search.dpor import Dpor

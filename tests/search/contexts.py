@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
-from actors.base import Actor, Column, Port, TicketLock, WaitQueue, handles
+from gupsim.actors.base import Actor, Column, Port, TicketLock, WaitQueue, handles
+from gupsim.protocol.message import DONE, Done, Message, Request
 from gupsim.search import Program
 from gupsim.search.world import ExploredWorld
-from protocol.message import DONE, Done, Message, Request
 
 Body: TypeAlias = Callable[["Place"], Coroutine[Any, Any, None]]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from actors.base import Actor, AskTimeout, Column, ContextDied, Map, Port, Refs, TicketLock, WaitQueue, handles
-from actors.base.footprint import COMMUTE, READ, WRITE
-from actors.base.port import TaskHandle, wait
+from gupsim.actors.base import Actor, AskTimeout, Column, ContextDied, Map, Port, Refs, TicketLock, WaitQueue, handles
+from gupsim.actors.base.footprint import COMMUTE, READ, WRITE
+from gupsim.actors.base.port import TaskHandle, wait
+from gupsim.protocol.message import Message, Request
 from gupsim.search.port import ExploredPort
 from gupsim.search.program import Program
 from gupsim.search.world import ExploredWorld
-from protocol.message import Message, Request
 from tests.search.witness import Point, Witness, related
 
 Op: TypeAlias = tuple[Any, ...]

@@ -71,7 +71,7 @@ async def wake(place: Place) -> None:
 
 
 async def die_with_a(place: Place) -> None:
-    from actors.base import ContextDied
+    from gupsim.actors.base import ContextDied
 
     async with place.locks[0]:
         raise ContextDied

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.base.port import wait
+from gupsim.actors.base.port import wait
 from gupsim.search import Dfs, Dpor, Program, search
 from gupsim.search import programs as p
 from gupsim.search.runs import Runs

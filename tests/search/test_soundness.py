@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from actors.base import Actor, Port, handles
-from actors.base.footprint import READ, WRITE
+from gupsim.actors.base import Actor, Port, handles
+from gupsim.actors.base.footprint import READ, WRITE
 from gupsim.engine.port import ActorPort
+from gupsim.protocol.message import Message, Tracepoint
 from gupsim.search import Dfs, Dpor, Finding, Program, Strategy, Unrecorded, search
 from gupsim.search import programs as p
 from gupsim.search.strict import Strict
 from gupsim.search.world import ExploredWorld
-from protocol.message import Message, Tracepoint
 
 
 class Add(Message, frozen=True):

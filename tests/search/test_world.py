@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from actors.base import Actor, AskTimeout, Map, Port, handles
+from gupsim.actors.base import Actor, AskTimeout, Map, Port, handles
 from gupsim.engine.errors import EngineError
 from gupsim.engine.timed import TimedWorld
+from gupsim.protocol.message import DONE, Done, Message, Request, Tracepoint
 from gupsim.search import Dfs, Dpor, ExploredWorld, Names, Program, Runs, search
 from gupsim.search.names import ANSWER, TIMER
-from protocol.message import DONE, Done, Message, Request, Tracepoint
 from tests.search.compare import compare_with_all
 from tests.search.contexts import Go, Place, Serve, program
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from actors.base.footprint import COMMUTE, READ
+from gupsim.actors.base.footprint import COMMUTE, READ
 from gupsim.engine.port import ActorPort
-from protocol.message import Tracepoint
+from gupsim.protocol.message import Tracepoint
 
 
 class Point(Tracepoint, frozen=True, tag="test:point"):

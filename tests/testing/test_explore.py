@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "how-to" / "test-an-actor-program.md"
 
 BANK = """
-from actors.base import Actor, TicketLock, handles
+from gupsim.actors.base import Actor, TicketLock, handles
 from gupsim.testing import explore
-from protocol.message import DONE, Done, Message, Request
+from gupsim.protocol.message import DONE, Done, Message, Request
 
 class Deposit(Request[Done], frozen=True):
     amount: int
@@ -320,8 +320,8 @@ def test_the_kernels_own_actors_can_be_tested(pytester: pytest.Pytester) -> None
     test = """
 from gupsim.scenario.load import load
 from gupsim.world import build, hosts
-from protocol.kernel import Boot
-from protocol.process import RunThread
+from gupsim.protocol.kernel import Boot
+from gupsim.protocol.process import RunThread
 
 @explore(strategy="random", limit=3, waiting=True)
 def test_boots(world, gupsim_rules):

@@ -18,8 +18,8 @@ OTHERS = ("-p", "no:frontrun", "-p", "no:hypothesispytest")
 PROGRAM = """
 import asyncio
 import pytest
-from actors.base import Actor, TicketLock, handles
-from protocol.message import DONE, Done, Message, Request
+from gupsim.actors.base import Actor, TicketLock, handles
+from gupsim.protocol.message import DONE, Done, Message, Request
 
 class Go(Message, frozen=True):
     what: str
@@ -110,7 +110,7 @@ def test_draws(gupsim_world):
 def test_an_era_is_the_newest_or_what_the_test_asks_for(pytester: pytest.Pytester) -> None:
     test = """
 def test_newest(gupsim_era, gupsim_rules):
-    from actors.rules import ERAS
+    from gupsim.actors.rules import ERAS
     assert gupsim_era == list(ERAS)[-1]
 
 @pytest.mark.parametrize("gupsim_era", ["v4.20"], indirect=True)
@@ -134,7 +134,7 @@ def test_steps(gupsim_explored):
 def test_loading_the_plugin_loads_neither_engine_nor_actors() -> None:
     code = "import sys, gupsim.testing.plugin; print(*[name for name in sys.modules])"
     names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"msgspec", "rich", "yaml", "aiohttp", "actors", "protocol"}
+    heavy = {"msgspec", "rich", "yaml", "aiohttp"}
     assert not heavy & {name.partition(".")[0] for name in names}
     ours = {name for name in names if name.startswith("gupsim")}
     assert ours == {"gupsim", "gupsim.testing", "gupsim.testing.plugin"}

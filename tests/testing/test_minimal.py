@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from actors.base import Actor, Port, handles
+from gupsim.actors.base import Actor, Port, handles
+from gupsim.protocol.message import DONE, Done, Message, Request
 from gupsim.search import Dfs, Runs
 from gupsim.testing import InterleavingFailed, Settings, Stage, StaleToken, prove
 from gupsim.testing.body import program_of
 from gupsim.testing.player import following, play
 from gupsim.testing.search import belongs, replay
 from gupsim.testing.token import Token, read
-from protocol.message import DONE, Done, Message, Request
 
 
 class Add(Request[Done], frozen=True):

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from actors.base import Actor, Column, Port, handles
+from gupsim.actors.base import Actor, Column, Port, handles
+from gupsim.protocol.message import Message
 from gupsim.search import Unrecorded
 from gupsim.testing import InterleavingFailed, Settings, Stage, prove
-from protocol.message import Message
 
 
 class Do(Message, frozen=True):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.base import Actor, TicketLock, handles
+from gupsim.actors.base import Actor, TicketLock, handles
 from gupsim.engine.timed import TimedWorld
+from gupsim.protocol.kernel import KernelWarning
+from gupsim.protocol.memmap import PageGet
+from gupsim.protocol.message import DONE, Done, Message, Request
+from gupsim.protocol.observer import VmstatSeen
 from gupsim.trace import TRACE_VERSION, Event, EventReader, Header, TraceWriter
-from protocol.kernel import KernelWarning
-from protocol.memmap import PageGet
-from protocol.message import DONE, Done, Message, Request
-from protocol.observer import VmstatSeen
 
 
 class Ask(Request[Done], frozen=True):

@@ -7,8 +7,8 @@ import msgpack
 import pytest
 
 from gupsim.engine.timed import TimedWorld
+from gupsim.protocol.memmap import PageGet
 from gupsim.trace import TRACE_VERSION, TraceError, TraceReader, TraceWriter
-from protocol.memmap import PageGet
 from tests.trace.small_world import HEADER, Client, Go, Server, events_of, run
 
 

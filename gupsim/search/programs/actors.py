@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
-from actors.base import Actor, Column, Port, handles
-from protocol.message import Message
+from gupsim.actors.base import Actor, Column, Port, handles
+from gupsim.protocol.message import Message
 
 Thread: TypeAlias = Callable[["Shared"], Coroutine[Any, Any, None]]
 
