@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
 from rich.console import Console
@@ -28,6 +29,13 @@ class BadInput(Exception):
     """Something that the user gave is wrong: one line to standard error, exit status 2."""
 
 
+class OutputFailed(BaseException):
+    """Standard output cannot be written, as on a full disk. As PipeClosed, no failure of the engine."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"standard output cannot be written: {error.strerror or error}")
+
+
 class PipeClosed(BaseException):
     """Whoever read our output has gone: `gupsim ... | head`. No `except Exception` on the way must take it for its own
     failure: slow motion prints from within the engine."""
@@ -36,6 +44,14 @@ class PipeClosed(BaseException):
 class _Pipe(Console):
     def on_broken_pipe(self) -> None:
         raise PipeClosed
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputFailed(error) from None
 
 
 def _console(stream: TextIO) -> Console:
@@ -75,10 +91,16 @@ def say_text(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         raise PipeClosed from None
+    except OSError as error:
+        raise OutputFailed(error) from None
 
 
 def make_printable() -> None:
     """Let output show what it can in this locale: a character that it lacks is no reason to fail."""
+    if sys.stderr is None:  # closed by whoever called us
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - to the end of the process
+    if sys.stdout is None:
+        raise BadInput("standard output is closed")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

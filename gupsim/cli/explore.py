@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, BadInput, refuse, say_json, stdout, warn
+from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, refuse, say_json, stdout, warn
 from gupsim.cli.file_kind import elsewhere
 from gupsim.cli.interrupt import Interrupts
 from gupsim.cli.options import JsonOption, KernelOption, PlatformOption, PolicyOption, SetOption, chosen_kernel
 from gupsim.protocol.units import UnitError, nanoseconds
 from gupsim.scenario.load import load
+from gupsim.whole import try_folder
 
 if TYPE_CHECKING:
     from gupsim.explore.conduct import Limits
@@ -92,6 +93,7 @@ def explore(
 
     session.save_replay = _Replays(session, out)
     try:
+        _try_out(out)
         pool = _pool(workers, dask)
         console = None if as_json else stdout()
         if console is not None:
@@ -234,9 +236,20 @@ def _save_state(session: Session, out: Path) -> str:
         return ""
     from gupsim.explore.state import SUFFIX
 
-    path = out / f"{_slug(Path(session.loaded.file).stem)}{SUFFIX}"
+    one = f".{_slug(session.goals[0].kernel.title())}" if len(session.goals) == 1 else ""
+    path = out / f"{_slug(Path(session.loaded.file).stem)}{one}{SUFFIX}"
     session.save(path)
     return str(path)
+
+
+def _try_out(out: Path) -> None:
+    """BadInput if nothing can be written there: what a search of hours finds must not be lost for it."""
+    try:
+        if out.exists() and not out.is_dir():
+            refuse(f"explore: --out: {out} is not a directory")
+        try_folder(out)
+    except OSError as error:
+        refuse(f"explore: --out: {out} cannot be written to: {error.strerror or error}")
 
 
 class _Replays:
@@ -255,7 +268,9 @@ class _Replays:
         try:
             return str(save(recording, self._out / name))
         except OSError as error:
-            raise BadInput(f"explore: --out: {self._out / name}: {error.strerror or error}") from None
+            # The search goes on: what it finds is printed.
+            warn(f"explore: --out: {self._out / name} cannot be written: {error.strerror or error}")
+            return ""
 
 
 def _slug(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Ctrl-C between two slices of a run, never in the middle of an actor's handler."""
+"""Ctrl-C and SIGTERM between two slices of a run, never in the middle of an actor's handler."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from typing import Any, Self
 
 
 class Interrupts:
-    """While the block runs, Ctrl-C is only noted; `check` raises KeyboardInterrupt for it. A second one comes through
-    at once."""
+    """While the block runs, Ctrl-C and SIGTERM are only noted; `check` raises KeyboardInterrupt for them. A second one
+    comes through at once."""
 
     def __init__(self) -> None:
         self._asked = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
         self._mine = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> Self:
         if self._mine:
-            self._before = signal.signal(signal.SIGINT, self._note)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._mine:
-            signal.signal(signal.SIGINT, self._before)
+            for number, before in self._before.items():
+                signal.signal(number, before)
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C came."""
+        """Raise KeyboardInterrupt if one of them came."""
         if self._asked:
             raise KeyboardInterrupt
 

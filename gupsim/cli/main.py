@@ -19,6 +19,7 @@ from gupsim.cli.console import (
     OK,
     PIPE_CLOSED,
     BadInput,
+    OutputFailed,
     PipeClosed,
     make_printable,
     say_text,
@@ -31,8 +32,9 @@ from gupsim.trace.errors import TraceError
 app = typer.Typer(
     name="gupsim",
     help="An executable model of get_user_pages() and of the kernel subsystems that race with it.",
-    epilog="Exit status: 0 no violation, 1 violation, 2 bad input, 70 internal error.",
-    add_completion=False,
+    epilog="Exit status: 0 no violation, 1 a violation or something else than expected, 2 bad input or a file that"
+    " cannot be written, 3 a limit ended a search, 70 internal error, 130 interrupted, 141 nobody reads the output.",
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -70,7 +72,10 @@ def _root(
 
 def main() -> None:
     """Entry point of the console script."""
-    make_printable()
+    try:
+        make_printable()
+    except BadInput as error:
+        sys.exit(_failed(str(error), BAD_INPUT))
     sys.exit(status_of(sys.argv[1:]))
 
 
@@ -80,12 +85,14 @@ def status_of(arguments: Sequence[str]) -> int:
     try:
         words = [word for word in arguments if word != "--debug"]
         result = app(words or ["--help"], prog_name="gupsim", standalone_mode=False)
-        sys.stdout.flush()
+        _flush()
+    except OutputFailed as error:
+        _drop_output()
+        return _failed(str(error), BAD_INPUT)
     except (BadInput, ScenarioError, ChoiceError, TraceError) as error:
         return _failed(str(error), BAD_INPUT)
     except (PipeClosed, BrokenPipeError):
-        # What is still buffered must not fail once more when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return _failed("interrupted", INTERRUPTED)
@@ -104,6 +111,20 @@ def status_of(arguments: Sequence[str]) -> int:
         # Some releases of typer turn KeyboardInterrupt into this status themselves.
         return _failed("interrupted", INTERRUPTED)
     return result if isinstance(result, int) else OK
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise PipeClosed from None
+    except OSError as error:
+        raise OutputFailed(error) from None
+
+
+def _drop_output() -> None:
+    """What is still buffered must not fail once more when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(message: str, status: int) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gupsim.cli.console import refuse
-from gupsim.scenario.choices import Kernel, kernel, split_setting
+from gupsim.scenario.choices import Kernel, kernel, parts_of, split_setting
 from gupsim.scenario.load import Loaded
 from gupsim.scenario.model import Scenario
 from gupsim.scenario.scale import ScaleError, scaled
@@ -17,7 +17,10 @@ ScenarioName = Annotated[
 ]
 TraceFile = Annotated[str, typer.Argument(help="A trace file.", metavar="FILE", show_default=False)]
 KernelOption = Annotated[
-    str, typer.Option("--kernel", "-k", metavar="ERA", help="Kernel, as v6.12 (default: what the scenario says).")
+    str,
+    typer.Option(
+        "--kernel", "-k", metavar="ERA", help='As v6.12, or "v6.12 + arm64 + bounce" (default: what the scenario says).'
+    ),
 ]
 PlatformOption = Annotated[
     str, typer.Option("--platform", metavar="NAME", help="What it runs on, as arm64 (default: what the scenario says).")
@@ -49,11 +52,17 @@ def chosen_kernel(
     scenario: Scenario, era: str, platform: str, policies: list[str] | None, settings: list[str] | None
 ) -> Kernel:
     """The scenario's kernel with the command line's choices; ChoiceError if one of them is wrong."""
+    if "+" in era:
+        named_era, named_platform, named_policies, named_settings = parts_of(era)
+    else:
+        named_era, named_platform, named_policies, named_settings = era, "", [], []
+    if platform and named_platform and platform != named_platform:
+        refuse(f"--kernel names the platform {named_platform}, --platform {platform}")
     return kernel(
-        era or scenario.kernel,
-        policies or (),
-        [split_setting(text) for text in settings or ()],
-        platform=platform or scenario.platform,
+        named_era or scenario.kernel,
+        [*named_policies, *(policies or ())],
+        [*named_settings, *(split_setting(text) for text in settings or ())],
+        platform=platform or named_platform or scenario.platform,
         base_policies=scenario.policies,
         base_settings=scenario.rules,
     )

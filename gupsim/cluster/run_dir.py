@@ -16,6 +16,7 @@ from gupsim.cluster.stream import Stream
 from gupsim.protocol.node import NodeAt
 from gupsim.trace import TraceReader
 from gupsim.trace.records import Delivery
+from gupsim.whole import write_whole
 
 RUN_VERSION: Final = 1
 
@@ -86,9 +87,7 @@ class RunDir:
 
     def save(self, file: RunFile) -> None:
         """Write run.json, whole or not at all."""
-        draft = self.path / "run.json.new"
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=1))
-        draft.replace(self.path / "run.json")
+        write_whole(self.path / "run.json", msgspec.json.format(msgspec.json.encode(file), indent=1))
 
     def load(self) -> RunFile:
         """Read run.json; ConfigError if there is none."""

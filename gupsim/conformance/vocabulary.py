@@ -5,13 +5,15 @@ Pages are counted in 4 KiB from the start of the named mapping or object; pages 
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from gupsim.conformance.cases import Step
-from gupsim.conformance.errors import Unsupported
+from gupsim.conformance.errors import ConformanceError, Unsupported
 from gupsim.conformance.files import convert
+from gupsim.scenario.errors import unknown
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]
 Some = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
@@ -288,6 +290,27 @@ ABSENT: Final[dict[str, str]] = {
     "compact": "there is no compaction",
     "ksm_run": "there is no ksmd",
     "zone": "the machine has one zone",
+    **dict.fromkeys(("ring", "ring_close"), "a process has one ring for each pin"),
+    **dict.fromkeys(
+        ("buf_register", "buf_sparse", "buf_update", "buf_clone", "buf_unregister", "buf_dma_write", "buf_dma_read"),
+        "a ring has one fixed buffer",
+    ),
+    "remap_anon": "mappings get addresses of their own",
+    **dict.fromkeys(("uffd", "uffd_wp", "uffd_move", "uffd_wp_bit"), "there is no userfaultfd"),
+    **dict.fromkeys(("soft_dirty", "soft_dirty_clear"), "entries have no soft-dirty bit"),
+    "exclusive": "pagemap is not shown",
+    "mseal": "no mapping can be sealed",
+    "mremap_dontunmap": "mremap always unmaps the old place",
+    "munlock": "no mapping can be locked in memory",
+    **dict.fromkeys(("mem_write", "mem_read"), "there is no /proc/PID/mem"),
+    **dict.fromkeys(("udmabuf", "udmabuf_close"), "there is no udmabuf"),
+    "thp_split": "nobody asks for a split",
+    **dict.fromkeys(("mthp", "folio"), "huge pages have one size"),
+    **dict.fromkeys(("swapoff", "drop_caches", "sync"), "no step does it to the whole machine"),
+    "file_splice": "splice takes no pages of files",
+    "clone_file": "there is no reflink",
+    **dict.fromkeys(("fadvise_drop", "file_pages"), "posix_fadvise of a part is left out"),
+    "dmesg": "the log is not read",
 }
 """Operations of the vocabulary that no actor carries, with the reason."""
 
@@ -297,6 +320,9 @@ def arguments(step: Step, place: str) -> Args:
     operation or an argument that nobody carries."""
     kind = OPERATIONS.get(step.op)
     if kind is None:
+        known = (*OPERATIONS, *ABSENT)
+        if step.op not in ABSENT and get_close_matches(step.op, known, 1, 0.8):
+            raise ConformanceError(f"{place}: {unknown('operation', step.op, known)}")
         raise Unsupported(f"{step.op}: {ABSENT.get(step.op, 'no such operation is known')}")
     given: dict[str, Any] = {name: value for name, value in (step.args or {}).items() if value is not None}
     for name in given:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections import deque
@@ -60,6 +61,8 @@ def dask(address: str) -> Executor:
         from distributed import Client
     except ImportError:
         raise ExploreError("--dask needs the package distributed: pip install 'gupsim[dask]'") from None
+    if not re.search(r":\d+$", address):
+        raise ExploreError(f"--dask: {address!r} is not the address of a scheduler, as tcp://host:8786")
     try:
         client: Any = Client(address, timeout="3s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:

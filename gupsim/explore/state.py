@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from gupsim.explore.errors import ExploreError
 from gupsim.explore.tally import Tally
 from gupsim.explore.tree import DONE, Branch, graft
 from gupsim.explore.wire import Packer, Tables, TreeNode, Unpacker
+from gupsim.whole import write_whole
 
 FORMAT: Final = "gupsim-search"
 VERSION: Final = 2
@@ -76,15 +76,11 @@ def save(state: State, path: Path) -> None:
     """Write the file, whole or not at all; ExploreError if that fails."""
     content = msgspec.msgpack.encode(state, order="deterministic")
     envelope = Envelope(FORMAT, VERSION, version("gupsim"), hashlib.sha256(content).digest(), content)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(msgspec.msgpack.encode(envelope))
-        draft.replace(path)
+        write_whole(path, msgspec.msgpack.encode(envelope))
     except OSError as error:
         raise ExploreError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def load(path: Path) -> State:

@@ -13,6 +13,7 @@ from gupsim.protocol.address import host_of, local_name
 from gupsim.trace.errors import TraceError
 from gupsim.trace.reader import TraceReader
 from gupsim.trace.records import Delivery, Event
+from gupsim.whole import write_whole
 
 _ENTITIES: Final = {
     "#": "#35;", ";": "#59;", "<": "#lt;", ">": "#gt;", "%": "#37;", "{": "#123;", "}": "#125;", '"': "#quot;",
@@ -45,7 +46,7 @@ def write_mermaid(trace: Path | str, out: Path | str, limits: Limits | None = No
     reader = TraceReader(trace)
     lines = list(mermaid_lines(reader, limits or Limits()))
     try:
-        Path(out).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_whole(Path(out), ("\n".join(lines) + "\n").encode())
     except OSError as error:
         raise TraceError(str(out), -1, f"cannot be written: {error.strerror or error}") from None
     return reader.warnings()

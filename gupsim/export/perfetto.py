@@ -26,6 +26,7 @@ from gupsim.protocol.process import StepBegin, StepEnd
 from gupsim.trace.errors import TraceError
 from gupsim.trace.reader import TraceReader
 from gupsim.trace.records import Delivery, Event
+from gupsim.whole import written_whole
 
 TraceEvent: TypeAlias = dict[str, Any]
 
@@ -45,7 +46,7 @@ def write_perfetto(trace: Path | str, out: Path | str, violations: Iterable[Viol
     reader = TraceReader(trace)
     encode = msgspec.json.encode
     try:
-        with Path(out).open("wb") as file:
+        with written_whole(Path(out)) as file:
             file.write(b'{"displayTimeUnit":"ns","otherData":')
             file.write(encode({"scenario": reader.header.scenario, "kernel": reader.header.kernel}))
             file.write(b',"traceEvents":[\n')

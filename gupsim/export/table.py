@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import msgspec
 
 from gupsim.trace.errors import TraceError
 from gupsim.trace.reader import TraceReader
+from gupsim.whole import written_whole
 
 
 def write_csv(trace: Path | str, out: Path | str) -> list[str]:
@@ -16,8 +18,9 @@ def write_csv(trace: Path | str, out: Path | str) -> list[str]:
     reader = TraceReader(trace)
     encode = msgspec.json.encode
     try:
-        with Path(out).open("w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file)
+        with written_whole(Path(out)) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+            rows = csv.writer(text)
             rows.writerow(("index", "time_ns", "actor", "context", "tracepoint", "says", "fields"))
             for event in reader.events():
                 fields = msgspec.to_builtins(event.point)
@@ -25,6 +28,7 @@ def write_csv(trace: Path | str, out: Path | str) -> list[str]:
                 says = event.point.say()
                 row = (event.index, event.time, event.actor, event.context, name, says, encode(fields).decode())
                 rows.writerow(row)
+            text.detach()
     except OSError as error:
         raise TraceError(str(out), -1, f"cannot be written: {error.strerror or error}") from None
     return reader.warnings()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -25,6 +24,7 @@ from gupsim.scenario.choices import RULES, Kernel
 from gupsim.scenario.load import Loaded
 from gupsim.scenario.model import Scenario
 from gupsim.search.execution import Violation
+from gupsim.whole import write_whole
 
 MAX_BYTES: Final = 4 << 20
 """Larger files are refused before a byte of them is read. A recording of 300 events has some 6 KB."""
@@ -41,12 +41,7 @@ def save(recording: Recording, path: Path | str) -> Path:
     """Write a recording, whole or not at all. OSError if that fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(encoded(recording))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(path, encoded(recording))
     return path
 
 

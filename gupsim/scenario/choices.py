@@ -42,15 +42,30 @@ class Kernel(msgspec.Struct, frozen=True):
 def find_era(name: str) -> str:
     """ "v6.12" for "v6.12" and "6.12"; ChoiceError for a kernel that there is no preset for."""
     era = name if name in ERAS else f"v{name}"
-    if era not in ERAS:
-        raise ChoiceError(unknown("kernel", name, ERAS, close=_before(name)))
-    return era
+    if era in ERAS:
+        return era
+    raise ChoiceError(unknown("kernel", name, ERAS, close=_before(name)) + _covered(name))
+
+
+def _covered(name: str) -> str:
+    """Which era is to be taken for a release that is none, and how sure that is."""
+    before = _before(name)
+    if not before:
+        return ""
+    after = [other for other in ERAS if _release(other) > _release(name)]
+    upto = f"{after[0]} is the next one" if after else "it is the newest one"
+    return f"; {before} covers {name}, as far as the model knows a difference ({upto})"
 
 
 def _before(name: str) -> str:
-    """The era whose release is the last one before this; "" if there is none, or it is no release."""
+    """The era whose release is the last one before this; "" if there is none, or it is no release. What a stable tree
+    got, the next release does not come from."""
     wanted = _release(name)
-    older = [era for era in ERAS if wanted and _release(era) <= wanted]
+    older = [
+        era
+        for era in ERAS
+        if wanted and _release(era) <= wanted and (_release(era)[:2] == wanted[:2] or not _release(era)[2])
+    ]
     return max(older, key=_release, default="")
 
 
@@ -165,8 +180,22 @@ def kernel_of(
     base_policies: Sequence[str] = (),
     base_settings: Mapping[str, str] | None = None,
 ) -> Kernel:
-    """The kernel that an expectation names, its parts in any order: "v4.20", "bounce", "arm64 + v4.20 + bounce",
-    "v5.19 + debug_vm=on". base_policies, base_settings: the scenario's, as of `kernel`."""
+    """The kernel that an expectation names. default_era, default_platform: if it names none. base_policies,
+    base_settings: the scenario's, as of `kernel`."""
+    era, platform, policies, settings = parts_of(text)
+    return kernel(
+        era or default_era,
+        policies,
+        settings,
+        platform=platform or default_platform,
+        base_policies=base_policies,
+        base_settings=base_settings,
+    )
+
+
+def parts_of(text: str) -> tuple[str, str, list[str], list[tuple[str, str]]]:
+    """Era, platform ("" where none is named), policies and settings of a kernel, its parts in any order: "v4.20",
+    "bounce", "arm64 + v4.20 + bounce", "v5.19 + debug_vm=on"."""
     era, platform = "", ""
     policies: list[str] = []
     settings: list[tuple[str, str]] = []
@@ -184,15 +213,9 @@ def kernel_of(
         elif part in POLICIES:
             policies.append(part)
         else:
-            raise ChoiceError(unknown("kernel, platform or policy", part, (*ERAS, *PLATFORMS, *POLICIES)))
-    return kernel(
-        era or default_era,
-        policies,
-        settings,
-        platform=platform or default_platform,
-        base_policies=base_policies,
-        base_settings=base_settings,
-    )
+            names = (*ERAS, *PLATFORMS, *POLICIES)
+            raise ChoiceError(unknown("kernel, platform or policy", part, names) + _covered(part))
+    return era, platform, policies, settings
 
 
 def expected_kernel(scenario: Scenario, text: str) -> Kernel:

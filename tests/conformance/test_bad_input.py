@@ -42,6 +42,7 @@ def args(**changes: Any) -> dict[str, Any]:
         (changed(steps=[]), "case mine: steps: Expected `array` of length >= 1"),
         (changed(colour="red"), "case mine: Object contains unknown field `colour`"),
         (changed(needs="swap"), "case mine: needs: Expected `array`, got `str`"),
+        (first_step(op="mapp"), "case mine: step 1 (mapp): unknown operation 'mapp'; did you mean 'map'?"),
         (first_step(op=3), "case mine: steps[0].op: Expected `str`, got `int`"),
         (first_step(when="now"), "case mine: steps[0]: Object contains unknown field `when`"),
         (args(pages="two"), "case mine: step 1 (map): pages: Expected `int`, got `str`"),
