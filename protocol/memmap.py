@@ -342,15 +342,21 @@ class PageGet(Tracepoint, frozen=True, tag="page:get"):
 
 
 class PagePut(Tracepoint, frozen=True, tag="page:put"):
-    """References dropped with the call that belongs to `kind`; refs is the refcount after it."""
+    """References dropped with the call that belongs to `kind`; refs is the refcount after it. converted: they are pins
+    now, as of a fast pin, which takes plain references first."""
 
     pfn: int
     amount: int
     kind: str
     holder: str
     refs: int
+    converted: bool = False
 
     def say(self) -> str:
+        if self.converted:
+            return (
+                f"page {self.pfn}: reference of {self.holder or 'the kernel'} converted to a pin: refcount {self.refs}"
+            )
         what = {"pin": "unpinned", "gup": "put"}.get(self.kind, f"-{self.amount} {self.kind}")
         return f"page {self.pfn} {what} by {self.holder or 'the kernel'}: refcount {self.refs}"
 

@@ -81,7 +81,7 @@ class PageCounts:
         if not self._exact(pfn):
             self._add(pfn, (PIN_BIAS - 1) * amount, holder)
         self._pinned(pfn, amount, holder)
-        self._gave(pfn, amount, "gup", holder)
+        self._gave(pfn, amount, "gup", holder, converted=True)
         self._got(pfn, amount, "pin", holder)
 
     def unpin(self, pfn: int, amount: int, holder: str) -> bool:
@@ -270,10 +270,11 @@ class PageCounts:
             held[kind, holder] = held.get((kind, holder), 0) + amount
         self._actor.trace(PageGet(pfn=pfn, amount=amount, kind=kind, holder=holder, refs=self.refs.counts[pfn]))
 
-    def _gave(self, pfn: int, amount: int, kind: str, holder: str) -> None:
+    def _gave(self, pfn: int, amount: int, kind: str, holder: str, *, converted: bool = False) -> None:
         if kind in _TRANSIENT:
             self._forget(pfn, amount, kind, holder)
-        self._actor.trace(PagePut(pfn=pfn, amount=amount, kind=kind, holder=holder, refs=self.refs.counts[pfn]))
+        refs = self.refs.counts[pfn]
+        self._actor.trace(PagePut(pfn=pfn, amount=amount, kind=kind, holder=holder, refs=refs, converted=converted))
 
     def _forget(self, pfn: int, amount: int, kind: str, holder: str) -> None:
         held = self._transient.get(pfn)

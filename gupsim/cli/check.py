@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from gupsim.cli.console import OK, VIOLATION, say_json, stdout, warn
+from gupsim.cli.console import OK, UNDECIDED, VIOLATION, say_json, stdout, warn
 from gupsim.cli.options import JsonOption, TraceFile
 
 
 def check(file: TraceFile, *, as_json: JsonOption = False) -> int:
-    """Check a stored trace: the same verdict as of the run that wrote it. Exit status 1 if there is a violation."""
+    """Check a stored trace: the same verdict as of the run that wrote it.
+
+    Exit status 1 if there is a violation, 3 if there is none in a trace that is cut off: what came after, nobody knows.
+    """
     from gupsim.checkers import Suite
     from gupsim.cli.play import outcome_json, show_outcome
     from gupsim.outcomes import WitnessReader, shown_by
@@ -37,6 +40,7 @@ def check(file: TraceFile, *, as_json: JsonOption = False) -> int:
         end_time=end_time,
         trace_sha256=reader.sha256,
         warnings=tuple(reader.warnings()),
+        cut=reader.cut is not None,
         results=shows.results,
         ended_with=shows.ended_with,
         claims=shows.claims,
@@ -45,7 +49,9 @@ def check(file: TraceFile, *, as_json: JsonOption = False) -> int:
     if as_json:
         for warning in outcome.warnings:
             warn(warning)
-        say_json(outcome_json(outcome))
+        say_json({**outcome_json(outcome), **({"cut": True} if outcome.cut else {})})
     else:
         show_outcome(outcome, stdout())
-    return VIOLATION if outcome.violations else OK
+    if outcome.violations:
+        return VIOLATION
+    return UNDECIDED if outcome.cut else OK

@@ -6,15 +6,19 @@ import io
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 
 OK: Final = 0
 VIOLATION: Final = 1
 BAD_INPUT: Final = 2
+UNDECIDED: Final = 3
+"""Something ended before the answer was known: a limit of a search, a trace that is cut off."""
 INTERNAL: Final = 70
 """EX_SOFTWARE of sysexits.h."""
 INTERRUPTED: Final = 130
@@ -44,6 +48,11 @@ class PipeClosed(BaseException):
 class _Pipe(Console):
     def on_broken_pipe(self) -> None:
         raise PipeClosed
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        # Titles, names and messages may come from a file of somebody else: no escape sequence of theirs is printed.
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
 
     def print(self, *objects: Any, **options: Any) -> None:
         try:
@@ -109,6 +118,13 @@ def make_printable() -> None:
 def warn(message: str) -> None:
     """One line to standard error."""
     print(f"gupsim: {one_line(message)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Without control characters, except line breaks and tabs; text in which there is none as it is."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else "?" for char in text)
 
 
 def one_line(message: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, refuse, say_json, stdout, warn
+from gupsim.cli.console import INTERRUPTED, OK, UNDECIDED, VIOLATION, refuse, say_json, stdout, warn
 from gupsim.cli.file_kind import elsewhere
 from gupsim.cli.interrupt import Interrupts
 from gupsim.cli.options import JsonOption, KernelOption, PlatformOption, PolicyOption, SetOption, chosen_kernel
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from gupsim.scenario.choices import Kernel
     from gupsim.scenario.goals import Goal
     from gupsim.scenario.load import Loaded
-
-UNDECIDED = 3
 
 
 def explore(

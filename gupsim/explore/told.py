@@ -13,7 +13,10 @@ from gupsim.explore.goals import Expected, Outcome
 from gupsim.explore.litmus import table, table_json, test_name
 from gupsim.explore.session import Session
 from gupsim.explore.tally import Tally
+from gupsim.report.verdict import WIDTH
+from gupsim.report.wrap import wrapped
 
+_JOINED = "\u00a0"
 _STYLES = {True: "green", False: "red", None: "yellow"}
 _MARKS = {True: "as expected", False: "NOT AS EXPECTED", None: "undecided"}
 
@@ -29,22 +32,29 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     console.print()
     console.print(Text.assemble((outcome.goal.kernel.title(), "bold"), f": {_how_far(tally)}"))
     for expected in outcome.expected:
-        text = Text.assemble("  ", (_sentence(expected, tally), _STYLES[expected.held]), f"  [{_MARKS[expected.held]}]")
-        console.print(text)
+        mark = f"[{_MARKS[expected.held]}]".replace(" ", _JOINED)
+        _print(console, Text.assemble("  ", (_sentence(expected, tally), _STYLES[expected.held]), f"  {mark}"), 6)
         _print_found(console, outcome, expected.kind)
     mentioned = {expected.kind for expected in outcome.expected}
     for kind in sorted(set(tally.found) - mentioned):
         count = tally.found[kind]
         said = f"  {kind} found after {_number(count.executions_until_found)}; the file says nothing of it"
-        console.print(Text(said, _STYLES[False] if outcome.goal.open or kind == "actor-failed" else ""))
+        _print(console, Text(said, _STYLES[False] if outcome.goal.open or kind == "actor-failed" else ""), 6)
         _print_found(console, outcome, kind)
     if outcome.goal.open and not tally.found and tally.complete:
         said = f"no interleaving of {_number(tally.traces or tally.executions, 'trace')} shows a violation"
         proved = not outcome.vacuous
-        console.print(Text(f"  {'proved' if proved else 'vacuous'}: {said}", _STYLES[proved or None]))
+        _print(console, Text(f"  {'proved' if proved else 'vacuous'}: {said}", _STYLES[proved or None]), 6)
     _print_gaps(console, outcome)
     if tally.promise and not tally.complete and tally.strategy not in ("dpor", "dfs"):
-        console.print(Text(f"  {tally.promise}"))
+        _print(console, Text(f"  {tally.promise}"), 4)
+
+
+def _print(console: Console, text: Text, indent: int) -> None:
+    """In lines as all other output has; a blank that is `_JOINED` is none to break at."""
+    for line in wrapped(text, min(console.width, WIDTH), indent):
+        shown = Text(line.plain.replace(_JOINED, " "), line.style, spans=line.spans)
+        console.print(shown, soft_wrap=True)
 
 
 def print_end(console: Console, session: Session) -> None:
@@ -153,9 +163,9 @@ def _violations(outcome: Outcome) -> list[dict[str, Any]]:
 def _print_gaps(console: Console, outcome: Outcome) -> None:
     """What the proof does not rest on."""
     for gap in outcome.gaps:
-        console.print(Text(f"    {gap.says}", "yellow" if gap.vacuous and not outcome.goal.reason else ""))
+        _print(console, Text(f"    {gap.says}", "yellow" if gap.vacuous and not outcome.goal.reason else ""), 8)
     if outcome.goal.reason and any(gap.vacuous for gap in outcome.gaps):
-        console.print(Text(f"    allowed by the file: {outcome.goal.reason}"))
+        _print(console, Text(f"    allowed by the file: {outcome.goal.reason}"), 8)
 
 
 def _print_found(console: Console, outcome: Outcome, kind: str) -> None:
@@ -163,7 +173,7 @@ def _print_found(console: Console, outcome: Outcome, kind: str) -> None:
     if seen is None:
         return
     if kind in KINDS:
-        console.print(Text(f"    {seen.message}"), soft_wrap=True)
+        _print(console, Text(f"    {seen.message}"), 8)
     replay = outcome.replays.get(kind)
     again = f"gupsim replay {replay}" if replay else f"a schedule of {len(seen.schedule)} events"
     console.print(Text(f"    {again}"), soft_wrap=True)

@@ -13,7 +13,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     something never happened. events: deliveries. end_time: virtual ns. trace_sha256: of the whole trace, "" if it
     is cut off. warnings: what a person must know before believing the rest. results: of the steps that have names.
     ended_with: what the scenario says it is about, if it does, results and bytes. notes: what was not tried, and so is
-    no part of the verdict. claims: those that the file makes about results, and whether this history shows them."""
+    no part of the verdict. claims: those that the file makes about results, and whether this history shows them.
+    cut: the trace is cut off."""
 
     header: Header
     violations: tuple[Violation, ...] = ()
@@ -27,8 +28,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     ended_with: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     claims: dict[str, bool] = {}
+    cut: bool = False
 
     @property
     def verdict(self) -> str:
-        """ "ok" or "violation"."""
-        return "violation" if self.violations else "ok"
+        """ "ok" or "violation"; "undecided" of a trace that is cut off."""
+        if self.violations:
+            return "violation"
+        return "undecided" if self.cut else "ok"

@@ -69,6 +69,9 @@ def _what_was_run(outcome: Outcome, width: int) -> Iterator[Text]:
 
 
 def _verdict(outcome: Outcome) -> Iterator[Text]:
+    if not outcome.violations and outcome.cut:
+        yield Text("verdict: undecided, no violation up to where the trace is cut off", "bold yellow")
+        return
     if not outcome.violations:
         yield Text("verdict: ok, no violation", "bold green")
         return

@@ -24,6 +24,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--gupsim-replay", metavar="TOKEN", help="run the one interleaving that a failure printed")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A wrong option is one usage error, not one in every test."""
+    option = config.option
+    if option.gupsim_strategy is None and option.gupsim_replay is None and option.gupsim_limit is None:
+        return
+    from gupsim.testing.failure import StaleToken
+    from gupsim.testing.strategies import strategy_of
+    from gupsim.testing.token import read
+
+    try:
+        if option.gupsim_strategy is not None:
+            strategy_of(option.gupsim_strategy, 0)
+        if option.gupsim_replay is not None:
+            read(option.gupsim_replay)
+    except (ValueError, StaleToken) as error:
+        raise pytest.UsageError(f"--gupsim-...: {error}") from None
+    if option.gupsim_limit is not None and option.gupsim_limit < 1:
+        raise pytest.UsageError("--gupsim-limit: at least 1 execution")
+
+
 @pytest.fixture
 def gupsim_seed(request: pytest.FixtureRequest) -> int:
     """Seed of the test's worlds: --gupsim-seed, or 0. A failure shows it."""

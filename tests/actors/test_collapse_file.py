@@ -152,6 +152,7 @@ def searched(step: str, kernel: str, stop: str = "") -> Report:
     return search(program, Dpor(), stop=lambda report: stop in report.found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "step",
     [

@@ -169,6 +169,7 @@ def test_what_is_mapped_shared_is_no_secret(more: str) -> None:
     assert "info-leak" not in kinds(KEPT.substitute(more=more, take=PIPE[0], look=PIPE[1]), "v4.20")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kernel", "leaks"), [("v4.20", True), ("v5.9", False)])
 def test_a_direct_write_of_a_child_puts_later_stores_on_disk(kernel: str, leaks: bool) -> None:
     assert ("info-leak" in kinds(DISK, kernel)) is leaks

@@ -151,6 +151,27 @@ def test_a_trace_that_is_cut_off_is_checked_up_to_the_cut_with_a_warning(tmp_pat
     assert checked.stderr.count("\n") == 1
 
 
+def test_a_trace_that_is_cut_off_is_not_called_ok(tmp_path: Path) -> None:
+    trace = tmp_path / "s01.trace"
+    gupsim("run", "S01", "--kernel", "v6.12", "--trace", str(trace))
+    assert "cut" not in json.loads(gupsim("check", str(trace), "--json").stdout)
+    trace.write_bytes(trace.read_bytes()[:-200])
+    checked = gupsim("check", str(trace), "--json")
+    assert checked.returncode == 3
+    told = json.loads(checked.stdout)
+    assert (told["verdict"], told["cut"], told["violations"]) == ("undecided", True, [])
+    assert "undecided, no violation up to where the trace is cut off" in gupsim("check", str(trace)).stdout
+
+
+def test_what_a_file_says_is_never_printed_raw(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text('title: "\\e]0;x\\a\\e[31mred"\nthreads: {a: {steps: [{mmap: {as: b}}]}}\n')
+    for command in (["run", str(file), "--timeline"], ["explore", str(file)]):
+        shown = gupsim(*command, cwd=tmp_path)
+        assert "?]0;x?[31mred" in shown.stdout
+        assert "\x1b" not in shown.stdout + shown.stderr
+
+
 @pytest.mark.parametrize(
     ("to", "begins"), [("perfetto", "{"), ("mermaid", "sequenceDiagram\n"), ("csv", "index,time_ns,")]
 )

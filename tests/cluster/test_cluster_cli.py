@@ -39,6 +39,7 @@ def test_two_local_nodes_print_what_one_process_prints_and_more(tmp_path: Path) 
     assert gupsim("check", str(tmp_path / "run" / "trace")).returncode == alone.returncode
 
 
+@pytest.mark.long
 def test_sixteen_hosts_give_the_same_violations_on_one_two_and_four_nodes(tmp_path: Path) -> None:
     small = ("rdma-cluster", "--duration", "200us")
     one = json.loads(gupsim("run", *small, "--json").stdout)

@@ -10,7 +10,7 @@ from gupsim.scenario.find import Shipped, shipped
 from gupsim.scenario.load import load
 from tests.cli.run_cli import gupsim
 
-QUICK: Final = {"S03", "S10", "S24", "S31", "S47", "S48", "read-only-pin", "registered-page"}
+QUICK: Final = {"S03", "S24", "S31", "S47", "S48", "read-only-pin", "registered-page"}
 """A second or so each."""
 
 SEARCHED = [

@@ -41,6 +41,7 @@ def test_the_history_is_the_same_whether_messages_are_copied_or_passed_by_refere
     assert one == two
 
 
+@pytest.mark.long
 def test_under_pressure_s01_strikes_in_every_history_of_v4_20_and_in_none_of_v6_12() -> None:
     loaded = load("S01-under-pressure")
     for seed in range(10):

@@ -264,6 +264,7 @@ def test_no_entry_of_the_child_is_left_waiting_for_a_migration_that_is_over(era:
     assert report.traces > 300
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("era", ["v4.20", "v6.12"])
 def test_fork_against_swap_out_loses_nothing(era: str) -> None:
     loaded = load_text(RACING)

@@ -11,6 +11,7 @@ from tests.scenario.pairs import cases, wrong
 SOME = Random(1).sample(list(cases()), 40)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", SOME, ids="-".join)
 def test_two_operations_leave_memory_as_they_should(case: tuple[str, str, str, str]) -> None:
     assert wrong(*case, limit=25) == []

@@ -138,8 +138,22 @@ def test_a_token_of_a_changed_program_says_what_changed(pytester: pytest.Pyteste
     changed.stdout.fnmatch_lines(["*StaleToken: the test or its actors changed since*"])
     smaller = run(pytester, LOST.replace('world.start("bob", pay, 20)', "pass"), token)
     smaller.stdout.fnmatch_lines(["*StaleToken: *event 3 of the recording, message 2, cannot come there now"])
-    broken = run(pytester, LOST, "--gupsim-replay=nonsense")
-    broken.stdout.fnmatch_lines(["*StaleToken: 'nonsense' is no replay token*"])
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--gupsim-replay=nonsense", "'nonsense' is no replay token*"),
+        ("--gupsim-strategy=fast", "no strategy is called 'fast': dpor, *"),
+        ("--gupsim-limit=0", "*at least 1 execution"),
+    ],
+)
+def test_a_wrong_option_is_one_usage_error(pytester: pytest.Pytester, option: str, message: str) -> None:
+    pytester.makepyfile(LOST)
+    broken = pytester.runpytest_subprocess(option)
+    assert broken.ret == pytest.ExitCode.USAGE_ERROR
+    broken.stderr.fnmatch_lines([f"ERROR: *{message}"])
+    assert "Traceback" not in broken.stderr.str()
 
 
 def test_a_deadlock_is_a_failure_with_what_is_waited_for(pytester: pytest.Pytester) -> None:
