@@ -13,6 +13,9 @@ from gupsim.cli.console import OK, refuse, say_text, warn
 from gupsim.cli.options import TraceFile
 from gupsim.protocol.units import UnitError, nanoseconds
 
+Limited = tuple[int, int, int, int]
+"""Page or -1, first and last time (ns; -1: to the end), arrows."""
+
 
 class Format(StrEnum):
     """Where a trace can go."""
@@ -49,7 +52,12 @@ def export(
         refuse(f"export: --page, --since, --until and --arrows are for mermaid, not for {to.value}")
     if out is not None and out.exists() and Path(file).exists() and out.samefile(file):
         refuse(f"export: {out} is the trace itself and would be overwritten")
-    limits = (-1 if page is None else page, _time(since, 0), _time(until, -1), arrows)
+    exported(file, out, to, (-1 if page is None else page, _time(since, 0), _time(until, -1), arrows))
+    return OK
+
+
+def exported(file: str, out: Path | None, to: Format, limits: Limited = (-1, 0, -1, 150)) -> None:
+    """A trace file in the other format, to `out` or to standard output, with warnings on standard error."""
     if out is not None:
         warnings = _write(file, out, to, limits)
     else:
@@ -59,20 +67,19 @@ def export(
             say_text(whole.read_text(encoding="utf-8"))
     for warning in warnings:
         warn(warning)
-    return OK
 
 
-def _write(file: str, out: Path, to: Format, limits: tuple[int, int, int, int]) -> list[str]:
+def _write(file: str, out: Path, to: Format, limits: Limited) -> list[str]:
     from gupsim.checkers import check_file
     from gupsim.export import Limits, write_csv, write_mermaid, write_perfetto
 
+    _, violations, _ = check_file(file)
     if to is Format.PERFETTO:
-        _, violations, _ = check_file(file)
         return write_perfetto(file, out, violations)
     if to is Format.MERMAID:
         page, start, end, arrows = limits
-        return write_mermaid(file, out, Limits(page=page, start=start, end=end, arrows=arrows))
-    return write_csv(file, out)
+        return write_mermaid(file, out, Limits(page=page, start=start, end=end, arrows=arrows), violations)
+    return write_csv(file, out, violations)
 
 
 def _time(text: str, default: int) -> int:

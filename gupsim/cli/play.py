@@ -13,13 +13,16 @@ from rich.console import Console
 from rich.text import Text
 
 from gupsim.checkers.story import is_noise
-from gupsim.cli.console import stdout
+from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, say_json, stdout
 from gupsim.cli.interrupt import Interrupts
 from gupsim.cli.progress import RunProgress
 from gupsim.protocol.address import local_name
 from gupsim.protocol.units import duration
 from gupsim.report import Outcome, Timeline, as_json, print_verdict
-from gupsim.run import Run, RunResult
+from gupsim.report.rate import rates, rates_json
+from gupsim.report.verdict import WIDTH
+from gupsim.report.wrap import wrapped
+from gupsim.run import Run, RunResult, run_scenario
 from gupsim.scenario.choices import Kernel, settings_of
 from gupsim.scenario.load import Loaded
 from gupsim.trace import Event
@@ -56,6 +59,52 @@ def play(loaded: Loaded, kernel: Kernel, *, seed: int, trace: Path | None, timel
             progress(run)
 
         return Played(run.play(between_slices), drawing)
+
+
+def how_often(loaded: Loaded, kernel: Kernel, seeds: range, *, as_json: bool) -> int:
+    """Play a history for each seed and say in how many of them what was wrong. Exit status 1 if something was.
+    Ctrl-C ends it with what there is by then."""
+    shown: list[tuple[int, frozenset[str]]] = []
+    interrupted = False
+    with Interrupts() as interrupts, RunProgress() as progress:
+
+        def between_slices(run: Run) -> None:
+            interrupts.check()
+            progress(run)
+
+        try:
+            for seed in seeds:
+                shown.append((seed, frozenset(run_scenario(loaded, kernel, seed=seed, progress=between_slices).kinds)))
+                interrupts.check()
+        except KeyboardInterrupt:
+            interrupted = True
+    if not shown:
+        return INTERRUPTED
+    found = rates(shown)
+    if as_json:
+        say_json(
+            {
+                "scenario": loaded.scenario.title,
+                "kernel": kernel.title(),
+                "seeds": [shown[0][0], shown[-1][0]],
+                "violations": rates_json(found),
+                "interrupted": interrupted,
+            }
+        )
+    else:
+        console = stdout()
+        lines = [
+            Text(loaded.scenario.title, "bold"),
+            Text(f"kernel {kernel.title()}; one history for each seed"),
+            Text(),
+        ]
+        lines += [Text(f"{kind:<20} {rate.say()}", "red" if rate.hits else "green") for kind, rate in found.items()]
+        for line in lines:
+            for part in wrapped(line, min(console.width, WIDTH), 21):
+                console.print(part, soft_wrap=True)
+    if interrupted:
+        return INTERRUPTED
+    return VIOLATION if found["any"].hits else OK
 
 
 def show(played: Played, console: Console) -> None:

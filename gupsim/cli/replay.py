@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gupsim.cli.console import INTERRUPTED, OK, VIOLATION, refuse, say_json, stdout, warn
+from gupsim.cli.export import Format, exported
 from gupsim.cli.file_kind import elsewhere
 from gupsim.cli.options import JsonOption
 
@@ -29,7 +31,10 @@ def replay(
         bool, typer.Option("--minimise", "--minimize", help="Make it as small as possible, and write that.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where --minimise writes (default: beside FILE).")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="For --minimise (default: beside FILE) or --to (standard output)."
+        ),
     ] = None,
     fallback: Annotated[
         bool,
@@ -41,13 +46,22 @@ def replay(
     explain: Annotated[
         bool, typer.Option("--explain/--no-explain", help="Say which race decides it, and what fine would be.")
     ] = True,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", metavar="FILE", help="Write the execution as a trace, as run does.")
+    ] = None,
+    to: Annotated[
+        Format | None,
+        typer.Option("--to", help="Print it for other programs, as export does, and nothing else; --out: to a file."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Repeat a recorded execution exactly. Exit status 1 if there is a violation, as there should be."""
     if as_json and (step or timeline):
         refuse("replay: --json prints one object; it goes with neither --step nor --timeline")
-    if out is not None and not minimise:
-        refuse("replay: --out goes with --minimise")
+    if to is not None and (as_json or step or timeline or minimise):
+        refuse("replay: --to prints the execution; it goes with none of --json, --step, --timeline and --minimise")
+    if out is not None and not minimise and to is None:
+        refuse("replay: --out goes with --minimise or --to")
     from gupsim.replay import ReplayError, load
     from gupsim.replay import replay as play_again
 
@@ -66,11 +80,28 @@ def replay(
             refuse(f"replay: --minimise: the recorded {recording.expected.kind} is not there any more")
         recording, result, name = _minimise(replayed, file, out)
         replayed = play_again(recording, name=name, fallback=fallback)
+    if trace is not None:
+        _write_trace(replayed, trace)
+    if to is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder) / "trace"
+            _write_trace(replayed, whole)
+            exported(str(whole), out, to)
+        return VIOLATION if replayed.violations else OK
     why = _why(replayed) if explain and replayed.found is not None else None
     _show(replayed, result, why, name, step=step, timeline=timeline, as_json=as_json)
     if result is not None and result.limited == _STOPPED:
         return INTERRUPTED
     return VIOLATION if replayed.violations else OK
+
+
+def _write_trace(replayed: Replayed, path: Path) -> None:
+    from gupsim.replay.as_trace import write_trace
+
+    try:
+        write_trace(replayed, path)
+    except OSError as error:
+        refuse(f"replay: {path} cannot be written: {error.strerror or error}")
 
 
 _STOPPED = "was interrupted"

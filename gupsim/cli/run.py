@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,9 @@ def run(
     ] = 0,
     hosts: HostsOption = 0,
     duration: DurationOption = "",
+    seeds: Annotated[
+        str, typer.Option("--seeds", metavar="A..B", help="How often: one history for each of these seeds, as 0..99.")
+    ] = "",
 ) -> int:
     """Play one timed history and say what came of it. Exit status 1 if there is a violation."""
     loaded = scaled_or_refused("run", load(scenario), hosts, duration)
@@ -54,9 +58,14 @@ def run(
         refuse("run: --json prints one object; it goes with neither --timeline nor --pace")
     if not math.isfinite(pace):
         refuse("run: --pace is a number of seconds")
+    if seeds and (seed or trace is not None or timeline or pace):
+        refuse("run: --seeds tells how often; it goes with none of --seed, --trace, --timeline and --pace")
+    many = _seeds(seeds) if seeds else range(0)
     # The engine and the actors take a quarter of a second to import: not before the input is known to be good.
     from gupsim.cli import play
 
+    if seeds:
+        return play.how_often(loaded, chosen, many, as_json=as_json)
     played = play.play(loaded, chosen, seed=seed, trace=trace, timeline=timeline, pace=pace)
     if as_json:
         for warning in played.outcome.warnings:
@@ -65,3 +74,13 @@ def run(
     else:
         play.show(played, stdout())
     return VIOLATION if played.outcome.violations else OK
+
+
+_MOST = 1_000_000
+
+
+def _seeds(text: str) -> range:
+    found = re.fullmatch(r"([0-9]{1,18})\.\.([0-9]{1,18})", text)
+    if found is None or int(found[1]) > int(found[2]) or int(found[2]) - int(found[1]) >= _MOST:
+        refuse(f"run: --seeds: {text!r} is no range of at most {_MOST:,} seeds, as 0..99")
+    return range(int(found[1]), int(found[2]) + 1)

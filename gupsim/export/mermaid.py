@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from gupsim.checkers.story import frames_of, is_noise
+from gupsim.checkers.violation import Violation
 from gupsim.protocol.address import host_of, local_name
 from gupsim.trace.errors import TraceError
 from gupsim.trace.reader import TraceReader
@@ -23,6 +24,13 @@ _ENTITIES: Final = {
 
 _LONG: Final = 160
 """Characters of a note; more would make the diagram unreadable."""
+
+
+_LONGEST: Final = 500
+"""Of a violation: what this is all about is not cut away."""
+
+_AT_END: Final = -1
+"""In place of the number of an event: the end of the history."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,20 +49,26 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: Collection[tuple[str, int]] = ()
 
 
-def write_mermaid(trace: Path | str, out: Path | str, limits: Limits | None = None) -> list[str]:
-    """Convert a trace file; returns warnings."""
+def write_mermaid(
+    trace: Path | str, out: Path | str, limits: Limits | None = None, violations: Iterable[Violation] = ()
+) -> list[str]:
+    """Convert a trace file; returns warnings. violations: of `check_file`; they are drawn whatever the limits say."""
     reader = TraceReader(trace)
-    lines = list(mermaid_lines(reader, limits or Limits()))
+    diagram = _Diagram(reader, limits or Limits(), violations)
+    lines = list(_lines(diagram))
     try:
         write_whole(Path(out), ("\n".join(lines) + "\n").encode())
     except OSError as error:
         raise TraceError(str(out), -1, f"cannot be written: {error.strerror or error}") from None
-    return reader.warnings()
+    return [*reader.warnings(), *diagram.warnings()]
 
 
 def mermaid_lines(reader: TraceReader, limits: Limits) -> Iterator[str]:
     """The lines of the diagram: participants in the order in which they first appear, arrows, notes."""
-    diagram = _Diagram(reader, limits)
+    return _lines(_Diagram(reader, limits, ()))
+
+
+def _lines(diagram: _Diagram) -> Iterator[str]:
     body = list(diagram.body())
     single = len({host_of(address) for address in diagram.participants}) <= 1
     yield "sequenceDiagram"
@@ -67,7 +81,10 @@ def mermaid_lines(reader: TraceReader, limits: Limits) -> Iterator[str]:
 
 
 class _Diagram:
-    def __init__(self, reader: TraceReader, limits: Limits) -> None:
+    def __init__(self, reader: TraceReader, limits: Limits, violations: Iterable[Violation]) -> None:
+        self._found: dict[int, list[Violation]] = {}
+        for found in violations:
+            self._found.setdefault(_AT_END if found.event is None else found.event.index, []).append(found)
         self.participants: dict[str, str] = {}
         self._reader = reader
         self._limits = limits
@@ -86,12 +103,27 @@ class _Diagram:
             else:
                 notes.append(record)
         yield from self._drawn(pending, notes)
+        yield from self._marked(_AT_END)
         if self._hidden and self._last:
             first = next(iter(self.participants.values()))
             over = first if first == self._last else f"{first},{self._last}"
             yield f"    Note over {over}: cut here: {self._hidden} more messages are not shown"
 
+    def warnings(self) -> list[str]:
+        """What is not in the diagram."""
+        return [f"{self._hidden} more messages are not shown (--arrows)"] if self._hidden else []
+
+    def _marked(self, index: int) -> Iterator[str]:
+        for found in self._found.get(index, ()):
+            where = self._alias(found.actors[0] if found.actors else "violation")
+            yield f"    Note over {where}: VIOLATION {_escape(f'{found.kind}: {found.message}', _LONGEST)}"
+
     def _drawn(self, delivery: Delivery | None, notes: list[Event]) -> Iterator[str]:
+        yield from self._within_limits(delivery, notes)
+        for event in notes:
+            yield from self._marked(event.index)
+
+    def _within_limits(self, delivery: Delivery | None, notes: list[Event]) -> Iterator[str]:
         if delivery is None or not self._wanted(delivery, notes):
             return
         if self._arrows >= self._limits.arrows:
@@ -128,8 +160,8 @@ class _Diagram:
         return self.participants.setdefault(address, f"a{len(self.participants)}")
 
 
-def _escape(text: str) -> str:
-    short = text if len(text) <= _LONG else text[: _LONG - 3] + "..."
+def _escape(text: str, longest: int = _LONG) -> str:
+    short = text if len(text) <= longest else text[: longest - 3] + "..."
     escaped = "".join(_ENTITIES.get(character, character) for character in short)
     # A lone "end" closes a block, whatever it was meant to be.
     return escaped.replace("end", "#101;nd") if escaped.strip().lower() == "end" else escaped

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from gupsim.checkers.violation import Violation
 from gupsim.trace.errors import TraceError
 from gupsim.trace.reader import TraceReader
 from gupsim.whole import written_whole
 
 
-def write_csv(trace: Path | str, out: Path | str) -> list[str]:
-    """Convert a trace file; returns warnings. `fields` is a JSON object, `says` the line for people."""
+def write_csv(trace: Path | str, out: Path | str, violations: Iterable[Violation] = ()) -> list[str]:
+    """Convert a trace file; returns warnings. `fields` is a JSON object, `says` the line for people. violations: of
+    `check_file`; each has a row of its own after that of the event at which it was seen, or at the end."""
+    found: dict[int, list[Violation]] = {}
+    for one in violations:
+        found.setdefault(-1 if one.event is None else one.event.index, []).append(one)
     reader = TraceReader(trace)
     encode = msgspec.json.encode
     try:
@@ -28,7 +34,16 @@ def write_csv(trace: Path | str, out: Path | str) -> list[str]:
                 says = event.point.say()
                 row = (event.index, event.time, event.actor, event.context, name, says, encode(fields).decode())
                 rows.writerow(row)
+                rows.writerows(map(_row, found.get(event.index, ())))
+            rows.writerows(map(_row, found.get(-1, ())))
             text.detach()
     except OSError as error:
         raise TraceError(str(out), -1, f"cannot be written: {error.strerror or error}") from None
     return reader.warnings()
+
+
+def _row(found: Violation) -> tuple[object, ...]:
+    index = "" if found.event is None else found.event.index
+    context = "" if found.event is None else found.event.context
+    fields = msgspec.json.encode({"kind": found.kind, "actors": found.actors}).decode()
+    return (index, found.time_ns, found.actors[0] if found.actors else "", context, "violation", found.message, fields)

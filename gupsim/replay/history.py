@@ -34,7 +34,8 @@ class Sought(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """One event. src: address of the sender, "" for the outside world. points: (context, address, tracepoint)."""
+    """One event. src: address of the sender, "" for the outside world. points: (context, address, tracepoint).
+    delivery: seq, reply_to, context, cause_src and cause_seq of the message, as in a trace."""
 
     mid: int
     name: str
@@ -42,6 +43,7 @@ class Happening(NamedTuple):
     src: str
     time: int
     points: tuple[tuple[str, str, Tracepoint], ...]
+    delivery: tuple[int, int, str, int, int]
 
 
 class History:
@@ -49,7 +51,7 @@ class History:
 
     violations: all that was seen. found: the one that was sought, None if it is not there; at: the number of the
     event in which it was seen, None if that was the end. whole: nothing was left to happen.
-    before, races, hards: by event, sets of earlier events, as in `Order`.
+    addresses: of the actors, by rank. before, races, hards: by event, sets of earlier events, as in `Order`.
     """
 
     def __init__(self, events: list[Happening], order: Order, end_time: int, *, whole: bool) -> None:
@@ -61,6 +63,7 @@ class History:
         self.objects = order.objects
         self.end_time = end_time
         self.whole = whole
+        self.addresses: tuple[str, ...] = ()
         self.violations: tuple[Violation, ...] = ()
         self.found: Violation | None = None
         self.at: int | None = None
@@ -133,7 +136,8 @@ def play(
                 label = label_of(core, item)
                 runs.follow(run, mid)
                 src = core.ports[item[2]].address if item[2] >= 0 else ""
-                event = Happening(mid, runs.names.text(mid), label, src, item[0], tuple(points))
+                delivery = (item[3], item[5], item[7], item[8], item[9])
+                event = Happening(mid, runs.names.text(mid), label, src, item[0], tuple(points), delivery)
                 events.append(event)
                 points.clear()
                 if watch is not None:
@@ -149,6 +153,7 @@ def play(
                 guide.end(core)
             whole = not core.pending and not runs.go_on(run)
         history = History(events, runs.order, core.now, whole=whole)
+        history.addresses = tuple(port.address for port in core.ports)
         history.violations = tuple(_judged(runs, run))
     finally:
         run.world.close()

@@ -40,6 +40,11 @@ def encode_batch(batch: list[Any]) -> bytes:
         else ("d", row[0], row[2], row[1], row[3], _names[type(row[4])], row[5], row[7], row[8], row[9])
         for row in batch
     ]
+    return encode_rows(rows)
+
+
+def encode_rows(rows: list[Any]) -> bytes:
+    """The same for records that are rows already: PointRows, and deliveries with the fields of `Delivery`."""
     return _without_array_header(_encoder.encode(rows), len(rows))
 
 
@@ -50,7 +55,7 @@ def encode_deliveries(batch: list[Item]) -> bytes:
         ("d", due, src, dst, seq, names[type(message)], reply_to, context, cause_src, cause_seq)
         for due, dst, src, seq, message, reply_to, _, context, cause_src, cause_seq in batch
     ]
-    return _without_array_header(_encoder.encode(rows), len(rows))
+    return encode_rows(rows)
 
 
 def _without_array_header(encoded: bytes, count: int) -> bytes:
