@@ -128,6 +128,10 @@ class PageCounts:
             return False
         return True
 
+    def negative(self, pfn: int) -> bool:
+        """Has it wrapped? Only asked of a page that `alive` refused, which has noted the look."""
+        return self.refs.counts[pfn] < 0
+
     def maybe_pinned(self, pfn: int) -> bool:
         """folio_maybe_dma_pinned(): exact on large folios; on small ones any 1024 references look like a pin, and
         the comparison is unsigned, so that a count that overflowed still does."""

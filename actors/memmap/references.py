@@ -56,6 +56,8 @@ class References(Pages):
             if self.frames.order(head):
                 await self.sleep(0)
             if not self.counts.alive(head, guard=self.rules.overflow_guard is OverflowGuard.GUARD):
+                if self.counts.negative(head):
+                    self.warn_once("try_get_folio", "WARN_ON_ONCE(folio_ref_count(folio) < 0)")
                 return Grabbed(-1)
             self.counts.get(head, msg.amount, "gup", msg.holder)
             if self.rules.fast_head_recheck is FastHeadRecheck.NO or self.folio(msg.pfn) == head:

@@ -95,8 +95,8 @@ class Gup(Faults):
                 error = EFAULT
             else:
                 error = await self._check_vma(vma, msg.flags)
-            if not error and space.killed:
-                error = -ERESTARTSYS if self.rules.gup_signal is GupSignal.RESTART else -errno.EINTR
+            if not error:
+                error = self._killed(space)
             if error or vma is None:
                 break
             left = min(msg.nr - done, (vma.end - address) // PAGE_SIZE)
@@ -106,6 +106,12 @@ class Gup(Faults):
             runs += Pages.folio(pfn, count, splits=splits).runs
             done += count
         return UserPages(done or error, Pages(tuple(runs)))
+
+    def _killed(self, space: AddressSpace) -> int:
+        """fatal_signal_pending() (B2, step 4): the errno, or 0."""
+        if not space.killed:
+            return 0
+        return -ERESTARTSYS if self.rules.gup_signal is GupSignal.RESTART else -errno.EINTR
 
     async def _check_vma(self, vma: Vma, flags: int) -> int:
         """check_vma_flags() (B2, step 3). In no kernel here does the era of FOLL_LONGTERM matter beyond its flag: what
@@ -164,6 +170,8 @@ class Gup(Faults):
             error = await self.fault(space, vma, address, write=write, unshare=verdict is _Follow.UNSHARE)
             if error:
                 return -1, 0, ENOMEM if error == ENOMEM else EFAULT
+            if error := self._killed(space):  # before each look, not only before the first
+                return -1, 0, error
             cowed = write and not vma.writable()
             if cowed and self.rules.force_cow is ForceCow.DROP_WRITE:
                 # Dirty COW: the private copy is taken for granted, whatever stands there at the next look (S13).

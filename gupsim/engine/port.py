@@ -116,8 +116,6 @@ class ActorPort:
         task = core.task
         context = task.context if task is not None else self.context_of(cause)
         self.seq = seq = self.seq + 1
-        task = core.task
-        context = task.context if task is not None else self.context_of(cause)
         core.push((route.due(cause[0]), route.rank, self.rank, seq, message, -1, True, context, cause[2], cause[3]))
         if timeout is not None:
             self.timed.add(seq)

@@ -122,3 +122,22 @@ def test_a_page_of_1_gib_takes_eight_pins_of_all_its_pages_and_refuses_the_ninth
     pinned = [result.outcome.results[f"p{number}"] for number in range(1, 10)]
     assert pinned == ["262144"] * 8 + ["ENOMEM"]
     assert result.outcome.vmstat["nr_foll_pin_acquired"] == 8 * 262144
+
+
+OVERFLOWED = f"""
+title: a fast pin of a page whose count has become negative
+machine: {SMALL}
+threads:
+  app:
+    steps:
+      - mmap: {{as: buf}}
+      - store: {{map: buf, value: 1}}
+      - pin: {{as: many, device: nic, map: buf, times: 2097152, flags: [write, pin]}}
+      - pin: {{as: one, device: nic, map: buf, flags: [write, pin, fast, fast_only]}}
+"""
+
+
+@pytest.mark.parametrize(("era", "warnings", "got"), [("v5.12", 1, "0"), ("v6.12", 1, "0")])
+def test_a_fast_pin_of_a_page_that_has_too_many_warns(era: str, warnings: int, got: str) -> None:
+    result = run(OVERFLOWED, era)
+    assert (result.outcome.results["one"], result.outcome.metrics["kernel_warnings"]) == (got, warnings)

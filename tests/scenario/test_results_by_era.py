@@ -52,6 +52,26 @@ threads:
     steps:
       - signal: {{process: app}}
 """
+KILLED_LATE = """
+title: SIGKILL comes while slow GUP waits for a page that a fault reads from the disk
+machine:
+  cpus: 1
+  memory: 64KiB
+  levels: 2
+  table_bits: 3
+  devices: {nic: {}}
+  disks: {sda: {}}
+  filesystems: {ext4: {device: sda, files: {data: {pages: 1, fill: 0x11}}}}
+threads:
+  app:
+    steps:
+      - mmap: {as: buf, file: data}
+      - pin: {as: pinned, device: nic, map: buf, flags: [write]}
+  killer:
+    steps:
+      - signal: {process: app}
+        after: block:read
+"""
 LONGTERM = f"""
 title: long-term references that are no pins, and FOLL_FORCE to the fast call
 machine: {SMALL}
@@ -187,6 +207,8 @@ CASES = [
     (BOTH, "v5.7", {"slow": "EINVAL", "fast": "EINVAL"}),
     (KILLED, "v3.17", {"pinned": "ERESTARTSYS"}),
     (KILLED, "v5.7", {"pinned": "EINTR"}),
+    (KILLED_LATE, "v3.17", {"pinned": "ERESTARTSYS"}),
+    (KILLED_LATE, "v5.7", {"pinned": "EINTR"}),
     (LONGTERM, "v3.17", {"slow": "1", "fast": "1"}),
     (LONGTERM, "v5.6", {"slow": "1", "fast": "1", "forced": "1"}),
     (LONGTERM, "v5.10", {"slow": "EINVAL", "fast": "EINVAL", "forced": "1"}),
