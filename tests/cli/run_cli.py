@@ -8,14 +8,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def gupsim(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``gupsim ARGUMENTS``; never raises."""
+def gupsim(
+    *arguments: str, cwd: Path | None = None, seconds: float = 60, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """``gupsim ARGUMENTS``, which must be over after so many seconds."""
     return subprocess.run(
         [sys.executable, "-m", "gupsim.cli.main", *arguments],
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=seconds,
         cwd=cwd,
         env={**_plain(), "PYTHONPATH": str(ROOT), **environment},
         stdin=subprocess.DEVNULL,

@@ -22,7 +22,7 @@ SEARCHED = [
 
 @pytest.mark.parametrize("entry", SEARCHED)
 def test_what_the_file_expects_of_each_kernel_holds(entry: Shipped, tmp_path: object) -> None:
-    searched = gupsim("explore", entry.name, "--out", str(tmp_path))
+    searched = gupsim("explore", entry.name, "--out", str(tmp_path), seconds=1200)
     assert searched.returncode == 0, searched.stdout + searched.stderr
     kernels = len(load(entry.name).scenario.expectations)
     assert f"{kernels} of {kernels} kernels as expected" in searched.stdout
