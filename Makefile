@@ -5,7 +5,7 @@ BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 CODE    = gupsim $(wildcard benchmarks)
 
-.PHONY: demo test test-full test-long test-newest lint lock bench bench-short docs clean
+.PHONY: demo test test-full test-long test-newest options lint lock bench bench-short docs clean
 .DELETE_ON_ERROR:
 
 # S01 ends in a violation, and gupsim says so with exit status 1: that is the story, not a failure.
@@ -25,6 +25,10 @@ test-long: $(VENV)/.test
 # The newest versions that pyproject.toml allows, in an environment of their own.
 test-newest:
 	@$(MAKE) --no-print-directory test VENV=$(VENV)-newest LOCKED=
+
+# The reference of all options, from the code.
+options: $(VENV)/.dev
+	@$(BIN)/python -m typer gupsim.cli.main utils docs --name gupsim --output docs/reference/options.md >/dev/null
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -38,15 +38,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.run)
-app.command("explore")(explore.explore)
-app.command("check")(check.check)
-app.command("export")(export.export)
-app.command("replay")(replay.replay)
-app.command("conformance")(conformance.conformance)
-app.command("scenarios")(scenarios.scenarios)
-app.command("rules")(rules.rules)
-app.command("kernels")(kernels.kernels)
+_STATUS = "Exit status: "
+_EPILOGS = {
+    "run": f"{_STATUS}0 no violation, 1 a violation. Example: gupsim run S01 --kernel v5.19 --timeline",
+    "explore": f"{_STATUS}0 all as expected, 1 something is not, 3 a limit came first, 130 Ctrl-C or SIGTERM did."
+    ' Example: gupsim explore S16 --kernel "v5.19 + arm64"',
+    "check": f"{_STATUS}0 no violation, 1 a violation, 3 none, but the trace is cut off."
+    " Example: gupsim check s01.trace",
+    "export": f"{_STATUS}0. Example: gupsim export s01.trace --to perfetto -o s01.json",
+    "replay": f"{_STATUS}0 no violation, 1 a violation, 130 Ctrl-C."
+    " Example: gupsim replay FILE --minimise, gupsim replay FILE --to mermaid",
+    "conformance": f"{_STATUS}0 all agree, 1 something differs. Example: gupsim conformance --area fork",
+    "scenarios": f"{_STATUS}0. Example: gupsim scenarios S01 > mine.yaml",
+    "rules": f"{_STATUS}0. Example: gupsim rules fork_pinned",
+    "kernels": f"{_STATUS}0. Example: gupsim kernels v5.19 v6.12",
+}
+"""Beside 2 for bad input, 70 and 141, which all commands have."""
+
+app.command("run", epilog=_EPILOGS["run"])(run.run)
+app.command("explore", epilog=_EPILOGS["explore"])(explore.explore)
+app.command("check", epilog=_EPILOGS["check"])(check.check)
+app.command("export", epilog=_EPILOGS["export"])(export.export)
+app.command("replay", epilog=_EPILOGS["replay"])(replay.replay)
+app.command("conformance", epilog=_EPILOGS["conformance"])(conformance.conformance)
+app.command("scenarios", epilog=_EPILOGS["scenarios"])(scenarios.scenarios)
+app.command("rules", epilog=_EPILOGS["rules"])(rules.rules)
+app.command("kernels", epilog=_EPILOGS["kernels"])(kernels.kernels)
 app.command("node")(cluster.node)
 app.add_typer(cluster.cluster, name="cluster")
 

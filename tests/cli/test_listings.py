@@ -1,6 +1,8 @@
 """`gupsim scenarios`, `rules`, `kernels`, `--version`, `--help`: what there is, for people and for programs."""
 
 import json
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from gupsim.scenario.choices import RULES
 from gupsim.scenario.find import shipped
 from gupsim.scenario.load import load
 from gupsim.scenario.schema import scenario_schema
-from tests.cli.run_cli import gupsim
+from tests.cli.run_cli import ROOT, gupsim
 
 
 def listed(*arguments: str) -> Any:
@@ -130,3 +132,11 @@ def test_an_internal_error_is_one_line_and_a_hint(
     assert shown.err == "gupsim: internal error: RuntimeError: cannot describe debug_vm; --debug shows where\n"
     assert status_of(["rules", "debug_vm", "--json", "--debug"]) == 70
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_page_of_all_options_is_what_the_commands_have(tmp_path: Path) -> None:
+    made = tmp_path / "options.md"
+    command = [sys.executable, "-m", "typer", "gupsim.cli.main", "utils", "docs", "--name", "gupsim", "--output"]
+    subprocess.run([*command, str(made)], cwd=ROOT, check=True, capture_output=True)
+    kept = ROOT / "docs" / "reference" / "options.md"
+    assert kept.read_text(encoding="utf-8") == made.read_text(encoding="utf-8"), "run: make options"
