@@ -54,6 +54,7 @@ def _print(console: Console, text: Text, indent: int) -> None:
     """In lines as all other output has; a blank that is `_JOINED` is none to break at."""
     for line in wrapped(text, min(console.width, WIDTH), indent):
         shown = Text(line.plain.replace(_JOINED, " "), line.style, spans=line.spans)
+        shown.rstrip()
         console.print(shown, soft_wrap=True)
 
 
