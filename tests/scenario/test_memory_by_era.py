@@ -141,3 +141,22 @@ threads:
 def test_a_fast_pin_of_a_page_that_has_too_many_warns(era: str, warnings: int, got: str) -> None:
     result = run(OVERFLOWED, era)
     assert (result.outcome.results["one"], result.outcome.metrics["kernel_warnings"]) == (got, warnings)
+
+
+PART = f"""
+title: a page of a huge page is given back
+machine: {HUGE[:-1]}, cpus: 2}}
+rules: {{thp_enabled: always}}
+threads:
+  app:
+    steps:
+      - mmap: {{as: buf, pages: 4, align: 16384}}
+      - store: {{map: buf, value: 1}}
+      - madvise: {{map: buf, page: 1, pages: 1, advice: dontneed}}
+"""
+
+
+@pytest.mark.parametrize("era", ["v4.20", "v5.12", "v6.12"])
+def test_a_split_leaf_is_flushed_before_small_entries_stand_in_its_place(era: str) -> None:
+    flushes = run(PART.replace("cpus: 1, ", ""), era).outcome.metrics["tlb_flushes"]
+    assert flushes == 2  # pmdp_invalidate(), and the page that is given back
