@@ -12,6 +12,7 @@ from gupsim.checkers.routing import Model
 from gupsim.checkers.violation import Violation
 from gupsim.protocol.driver import Registered, Released
 from gupsim.protocol.message import Tracepoint
+from gupsim.protocol.mm import PagesPinned
 from gupsim.protocol.process import ProcessExit, ProcessForked
 from gupsim.trace.records import Event
 
@@ -37,11 +38,12 @@ class PinLeaks:
 
     Not before: a driver reports the release while it drops page after page, an exit closes device after device. A
     registration whose owner lives may be held at the end; that is a metric (`pins_held_at_end`), no leak. Nor are
-    references of a call that never came back a leak: who is stuck is the business of deadlock.
+    references of a call that never came back a leak: who is stuck is the business of deadlock. What a call that
+    obtained nothing has not given back is one.
     """
 
     kind: ClassVar[str] = "pin-leak"
-    reads: ClassVar[tuple[type[Tracepoint], ...]] = (Registered, Released, ProcessForked, ProcessExit)
+    reads: ClassVar[tuple[type[Tracepoint], ...]] = (Registered, Released, ProcessForked, ProcessExit, PagesPinned)
     relates: ClassVar[Orders] = {}
     models: ClassVar[tuple[type[Model], ...]] = (Ledger,)
 
@@ -50,6 +52,8 @@ class PinLeaks:
         self._open: dict[tuple[str, str, int], Registration] = {}
         self._sharers: dict[tuple[str, str, str], set[str]] = {}
         """(host, driver, owner) -> processes that have the owner's file open, if fork made them several."""
+        self._nothing: dict[tuple[str, str], PagesPinned] = {}
+        """By host and holder, the last call, if it obtained nothing."""
         self._ended: list[Registration] = []
         """Those that still had references when they ended."""
 
@@ -65,6 +69,11 @@ class PinLeaks:
             registration = self._open.pop(key, None)
             if registration is not None:
                 self._end(registration, f"the driver released registration {point.handle} of {point.owner}")
+        elif kind is PagesPinned:
+            caller = (host_of(event.actor), without_host(event, point.holder))
+            self._nothing.pop(caller, None)
+            if point.result <= 0 and point.holder:
+                self._nothing[caller] = point
         elif kind is ProcessForked:
             self._fork(event, point)
         elif kind is ProcessExit:
@@ -89,6 +98,22 @@ class PinLeaks:
                     actors=(registration.event.actor,),
                     pfn=pfn,
                 )
+
+        yield from self._kept_by_failed_calls(end_time)
+
+    def _kept_by_failed_calls(self, end_time: int) -> Iterable[Violation]:
+        for (host, holder), call in self._nothing.items():
+            for (place, pfn), holders in self._ledger.pages.items():
+                left = holders.of(holder) if place == host else 0
+                if left > 0:
+                    what = f"{left} {'pin' if holders.pins else 'reference'}(s) of page {pfn}"
+                    yield Violation(
+                        kind=self.kind,
+                        time_ns=end_time,
+                        message=f"{holder} still holds {what}, but its call returned {call.result}",
+                        actors=(f"{host}/{holder.partition('#')[0]}",),
+                        pfn=pfn,
+                    )
 
     def _left(self, registration: Registration, pfn: int) -> tuple[str, int]:
         """Holder and number of the references of an ended registration. A driver holds them in the name of the

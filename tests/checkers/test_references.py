@@ -4,7 +4,8 @@ import pytest
 
 from gupsim.protocol.dma import DmaStart
 from gupsim.protocol.driver import Released
-from gupsim.protocol.memmap import MaybePinnedAsked, PageAlloc, PageBadCount, PageFree
+from gupsim.protocol.memmap import MaybePinnedAsked, PageAlloc, PageBadCount, PageFree, PageGet, PagePut
+from gupsim.protocol.mm import PagesPinned
 from gupsim.protocol.pages import Pages
 from gupsim.protocol.process import ProcessExit, ProcessForked
 from tests.checkers.history import History
@@ -229,3 +230,16 @@ def test_freeing_a_large_block_frees_all_its_frames() -> None:
     history.emit("h0/memmap", PageFree(4, 2, 0, 0))
     history.access()
     assert history.kinds() == ["dma-use-after-free"]
+
+
+def test_what_a_call_that_obtained_nothing_still_holds_is_a_leak() -> None:
+    history = History()
+    history.emit("h0/memmap", PageGet(7, 3, "pin", "driver/nic#1", 3073))
+    call = PagesPinned("app", 0x1000, 4, 0, True, "driver/nic#1", -14, Pages(), fast=True)
+    history.emit("h0/cpu/0", call)
+    (leak,) = history.violations()
+    assert (leak.kind, leak.message) == (
+        "pin-leak", "driver/nic#1 still holds 3 pin(s) of page 7, but its call returned -14",
+    )  # fmt: skip
+    history.emit("h0/memmap", PagePut(7, 3, "pin", "driver/nic#1", 1))
+    assert history.kinds() == []

@@ -123,3 +123,14 @@ def test_minimising_twice_keeps_the_steps_in_the_numbers_of_the_file(recording: 
 def test_a_cut_is_a_thread_or_a_step_less() -> None:
     kept = {"a": (0, 1), "b": (0,)}
     assert list(smaller(kept)) == [{"b": (0,)}, {"a": (0, 1)}, {"a": (0,), "b": (0,)}, {"a": (1,), "b": (0,)}]
+
+
+def test_a_larger_execution_is_not_taken_for_a_smaller_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, runs, history, target = failing(bank(1, 2, 3, looks=3), "lost-update")
+    small = Minimiser(target).shrink(case, runs, history)
+    others = (play(runs, Draws(seed, events=40), target, stop=False) for seed in range(1, 400))
+    restless = next(one for one in others if one.found is not None and one.switches > small.after.switches)
+    # An order that is smoother by name alone.
+    monkeypatch.setattr("gupsim.replay.minimise.smooth", lambda _: list(restless.mids))
+    again = Minimiser(target).shrink(case, runs, history)
+    assert again.after == small.after
