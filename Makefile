@@ -4,6 +4,9 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 CODE    = gupsim $(wildcard benchmarks)
+# On all processors; whoever has nothing to do takes over, as a few tests take minutes. TESTS: files, all of them.
+PYTEST  = -n auto --dist worksteal
+TESTS   =
 
 .PHONY: demo test test-full test-long test-newest options lint lock bench bench-short docs clean
 .DELETE_ON_ERROR:
@@ -13,14 +16,14 @@ demo: $(VENV)/.run
 	@$(BIN)/gupsim run S01 || test $$? -eq 1
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest -n auto --durations=10
+	@$(BIN)/python -m pytest $(PYTEST) --durations=10 $(TESTS)
 
 test-full: $(VENV)/.test
-	@$(BIN)/python -m pytest -n auto --durations=20 -m ""
+	@$(BIN)/python -m pytest $(PYTEST) --durations=20 -m "" $(TESTS)
 
 # Only what `make test` leaves out.
 test-long: $(VENV)/.test
-	@$(BIN)/python -m pytest -n auto --durations=10 -m long
+	@$(BIN)/python -m pytest $(PYTEST) --durations=10 -m long $(TESTS)
 
 # The newest versions that pyproject.toml allows, in an environment of their own.
 test-newest:
