@@ -271,6 +271,7 @@ def test_an_interrupted_run_leaves_a_trace_that_can_be_read(tmp_path: Path) -> N
     assert "has no end mark" in checked.stderr
 
 
+@pytest.mark.long
 def test_a_long_run_shows_progress_on_a_terminal_and_only_there() -> None:
     command = [sys.executable, "-m", "gupsim.cli.main", "run", "S01-under-pressure", "-k", "v6.12", "--json"]
     mine, theirs = pty.openpty()

@@ -12,6 +12,7 @@ from gupsim.report.rate import Rate, rates
 from tests.cli.run_cli import gupsim
 
 
+@pytest.mark.long
 def test_a_workload_is_played_for_each_seed() -> None:
     words = ["run", "S01-under-pressure", "--kernel", "v5.19", "--seeds", "0..3"]
     told = json.loads(gupsim(*words, "--json").stdout)
