@@ -70,7 +70,8 @@ else
 endif
 	@touch $@
 
-# Renews the locks, for all systems and all Pythons from 3.11 on.
+# Renews the locks, for all systems and all Pythons from 3.11 on. hatchling and editables: a locked install builds the
+# checkout itself, without fetching anything.
 lock: $(VENV)/.made
 	@$(PIP) install 'uv>=0.13'
 	@for set in run: test:test dev:test,lint,bench docs:docs; do \

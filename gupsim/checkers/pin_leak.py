@@ -102,10 +102,11 @@ class PinLeaks:
         yield from self._kept_by_failed_calls(end_time)
 
     def _kept_by_failed_calls(self, end_time: int) -> Iterable[Violation]:
-        for (host, holder), call in self._nothing.items():
-            for (place, pfn), holders in self._ledger.pages.items():
-                left = holders.of(holder) if place == host else 0
-                if left > 0:
+        for (host, pfn), holders in self._ledger.pages.items() if self._nothing else ():
+            for holder in dict.fromkeys(name for name, _ in holders.gup):
+                call = self._nothing.get((host, holder))
+                left = holders.of(holder)
+                if call is not None and left > 0:
                     what = f"{left} {'pin' if holders.pins else 'reference'}(s) of page {pfn}"
                     yield Violation(
                         kind=self.kind,

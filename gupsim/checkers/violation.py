@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
 import msgspec
 
 from gupsim.trace.records import Event
@@ -23,6 +26,18 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     pfn: int | None = None
     event: Event | None = None
     chain: tuple[Event, ...] = ()
+
+
+AT_END: Final = -1
+"""In place of the number of an event: the end of the history."""
+
+
+def by_event(violations: Iterable[Violation]) -> dict[int, list[Violation]]:
+    """By the number of the event at which each was seen, or AT_END."""
+    found: dict[int, list[Violation]] = {}
+    for one in violations:
+        found.setdefault(AT_END if one.event is None else one.event.index, []).append(one)
+    return found
 
 
 def violation(kind: str, event: Event, message: str, *actors: str, pfn: int | None = None) -> Violation:

@@ -49,7 +49,7 @@ def check(file: TraceFile, *, as_json: JsonOption = False) -> int:
     if as_json:
         for warning in outcome.warnings:
             warn(warning)
-        say_json({**outcome_json(outcome), **({"cut": True} if outcome.cut else {})})
+        say_json(outcome_json(outcome))
     else:
         show_outcome(outcome, stdout())
     if outcome.violations:

@@ -6,7 +6,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
@@ -45,22 +46,30 @@ class PipeClosed(BaseException):
     failure: slow motion prints from within the engine."""
 
 
+@contextmanager
+def output() -> Iterator[None]:
+    """What goes wrong with standard output while the block writes to it is PipeClosed or OutputFailed."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise PipeClosed from None
+    except OSError as error:
+        raise OutputFailed(error) from None
+
+
 class _Pipe(Console):
     def on_broken_pipe(self) -> None:
         raise PipeClosed
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         # Titles, names and messages may come from a file of somebody else: no escape sequence of theirs is printed.
-        for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else printable(text), style, control)
+        for segment in super().render(renderable, options):
+            clean = segment.control or segment.text.isprintable()
+            yield segment if clean else Segment(printable(segment.text), segment.style)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        try:
+        with output():
             super().print(*objects, **options)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputFailed(error) from None
 
 
 def _console(stream: TextIO) -> Console:
@@ -95,13 +104,9 @@ def say_json(value: Any) -> None:
 
 def say_text(text: str) -> None:
     """A result that is to be kept byte for byte: no wrapping, no colour."""
-    try:
+    with output():
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise PipeClosed from None
-    except OSError as error:
-        raise OutputFailed(error) from None
 
 
 def make_printable() -> None:
@@ -121,9 +126,7 @@ def warn(message: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Without control characters, except line breaks and tabs; text in which there is none as it is."""
-    if text.isprintable():
-        return text
+    """Without control characters, except line breaks and tabs."""
     return "".join(char if char.isprintable() or char in "\n\t" else "?" for char in text)
 
 

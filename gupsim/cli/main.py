@@ -22,6 +22,7 @@ from gupsim.cli.console import (
     OutputFailed,
     PipeClosed,
     make_printable,
+    output,
     say_text,
     warn,
 )
@@ -102,7 +103,8 @@ def status_of(arguments: Sequence[str]) -> int:
     try:
         words = [word for word in arguments if word != "--debug"]
         result = app(words or ["--help"], prog_name="gupsim", standalone_mode=False)
-        _flush()
+        with output():
+            sys.stdout.flush()
     except OutputFailed as error:
         _drop_output()
         return _failed(str(error), BAD_INPUT)
@@ -128,15 +130,6 @@ def status_of(arguments: Sequence[str]) -> int:
         # Some releases of typer turn KeyboardInterrupt into this status themselves.
         return _failed("interrupted", INTERRUPTED)
     return result if isinstance(result, int) else OK
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise PipeClosed from None
-    except OSError as error:
-        raise OutputFailed(error) from None
 
 
 def _drop_output() -> None:

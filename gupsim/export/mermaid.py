@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from gupsim.checkers.story import frames_of, is_noise
-from gupsim.checkers.violation import Violation
+from gupsim.checkers.violation import AT_END, Violation, by_event
 from gupsim.protocol.address import host_of, local_name
 from gupsim.trace.errors import TraceError
 from gupsim.trace.reader import TraceReader
@@ -28,9 +28,6 @@ _LONG: Final = 160
 
 _LONGEST: Final = 500
 """Of a violation: what this is all about is not cut away."""
-
-_AT_END: Final = -1
-"""In place of the number of an event: the end of the history."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +79,7 @@ def _lines(diagram: _Diagram) -> Iterator[str]:
 
 class _Diagram:
     def __init__(self, reader: TraceReader, limits: Limits, violations: Iterable[Violation]) -> None:
-        self._found: dict[int, list[Violation]] = {}
-        for found in violations:
-            self._found.setdefault(_AT_END if found.event is None else found.event.index, []).append(found)
+        self._found = by_event(violations)
         self.participants: dict[str, str] = {}
         self._reader = reader
         self._limits = limits
@@ -103,7 +98,7 @@ class _Diagram:
             else:
                 notes.append(record)
         yield from self._drawn(pending, notes)
-        yield from self._marked(_AT_END)
+        yield from self._marked(AT_END)
         if self._hidden and self._last:
             first = next(iter(self.participants.values()))
             over = first if first == self._last else f"{first},{self._last}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from gupsim.checkers.violation import Violation
+from gupsim.checkers.violation import AT_END, Violation, by_event
 from gupsim.trace.errors import TraceError
 from gupsim.trace.reader import TraceReader
 from gupsim.whole import written_whole
@@ -18,9 +18,7 @@ from gupsim.whole import written_whole
 def write_csv(trace: Path | str, out: Path | str, violations: Iterable[Violation] = ()) -> list[str]:
     """Convert a trace file; returns warnings. `fields` is a JSON object, `says` the line for people. violations: of
     `check_file`; each has a row of its own after that of the event at which it was seen, or at the end."""
-    found: dict[int, list[Violation]] = {}
-    for one in violations:
-        found.setdefault(-1 if one.event is None else one.event.index, []).append(one)
+    found = by_event(violations)
     reader = TraceReader(trace)
     encode = msgspec.json.encode
     try:
@@ -35,7 +33,7 @@ def write_csv(trace: Path | str, out: Path | str, violations: Iterable[Violation
                 row = (event.index, event.time, event.actor, event.context, name, says, encode(fields).decode())
                 rows.writerow(row)
                 rows.writerows(map(_row, found.get(event.index, ())))
-            rows.writerows(map(_row, found.get(-1, ())))
+            rows.writerows(map(_row, found.get(AT_END, ())))
             text.detach()
     except OSError as error:
         raise TraceError(str(out), -1, f"cannot be written: {error.strerror or error}") from None

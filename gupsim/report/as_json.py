@@ -27,6 +27,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "notes": list(outcome.notes),
         "events": outcome.events,
         "trace_sha256": outcome.trace_sha256,
+        **({"cut": True} if outcome.cut else {}),
     }
 
 
